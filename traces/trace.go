@@ -1,0 +1,157 @@
+package traces
+
+// Verdict says whether an answer was right. The zero value is not a verdict: a trace that was
+// never graded carries "".
+type Verdict string
+
+const (
+	Right   Verdict = "right"
+	Wrong   Verdict = "wrong"
+	NoScore Verdict = "no_score" // nothing to grade, or a limit was hit; never counted as wrong
+)
+
+// Finish is the engine's own reason for ending a response; truncation is read from it alone.
+type Finish string
+
+const (
+	FinishStop    Finish = "stop"    // a stop token, which is the last sampled token
+	FinishLength  Finish = "length"  // the token limit or the context
+	FinishAborted Finish = "aborted" // cancelled; Tokens holds what had been produced
+	FinishError   Finish = "error"   // the engine failed; Error says how
+)
+
+// Status says what became of a released trace. Every released trace ends in exactly one of them.
+type Status string
+
+const (
+	Trained      Status = "trained"       // took part in the update (possibly with advantage 0)
+	Filtered     Status = "filtered"      // removed from the update by the method's filter; Dropped is true
+	Failed       Status = "failed"        // the engine, a tool or the grader failed, with the length so far
+	DeadLettered Status = "dead_lettered" // could not be delivered or decoded
+)
+
+// SegmentKind names what a token range of a response is.
+type SegmentKind string
+
+const (
+	Think      SegmentKind = "think"
+	Answer     SegmentKind = "answer"
+	ToolCallBy SegmentKind = "tool_call"
+	ToolResult SegmentKind = "tool_result"
+	Injected   SegmentKind = "injected" // text forced by the environment, a budget cut for example
+	Summary    SegmentKind = "summary"  // what the policy wrote after a budget cut
+)
+
+// Trace is one sampled response with all that was decided about it. Token ranges are half-open
+// and count from the first response token. Slices are never shared between traces.
+type Trace struct {
+	// Identity. ID is deterministic: the group and the sample index, never the attempt.
+	Run     string `parquet:"run,dict" json:"run"`
+	Step    int64  `parquet:"step" json:"step"`        // the learner step the trace was released for, from 1; 0 for evaluations of the base
+	Split   string `parquet:"split,dict" json:"split"` // train, heldout
+	Group   string `parquet:"group" json:"group"`
+	ID      string `parquet:"id" json:"id"`
+	Problem string `parquet:"problem" json:"problem"`
+	Sample  int32  `parquet:"sample" json:"sample"`
+	Seed    uint64 `parquet:"seed" json:"seed"` // key of the group's random stream
+
+	Dataset string `parquet:"dataset,dict" json:"dataset"`
+	Level   int32  `parquet:"level" json:"level"` // difficulty; 0 where the data set has none
+	Gold    string `parquet:"gold" json:"gold"`
+
+	// What was asked and what came back. LogProbs has len(Tokens); it is 0 where no policy sampled
+	// the token (injected text, tool results).
+	PromptText   string    `parquet:"prompt_text" json:"prompt_text"`
+	PromptTokens []int32   `parquet:"prompt_tokens,list" json:"prompt_tokens"`
+	Text         string    `parquet:"text" json:"text"`
+	Tokens       []int32   `parquet:"tokens,list" json:"tokens"`
+	LogProbs     []float32 `parquet:"logprobs,list" json:"logprobs"` // natural log, of the distribution drawn from
+	Segments     []Segment `parquet:"segments,list" json:"segments"` // cover Tokens exactly, in order
+	Spans        []Span    `parquet:"spans,list" json:"spans"`       // cover the sampled tokens
+
+	Finish      Finish  `parquet:"finish,dict" json:"finish"`
+	Error       string  `parquet:"error" json:"error,omitempty"`
+	Temperature float64 `parquet:"temperature" json:"temperature"` // 0 = greedy
+	Mode        string  `parquet:"mode,dict" json:"mode"`          // think, no-think, instant, reasoning, agentic
+	Turns       int32   `parquet:"turns" json:"turns"`
+
+	// LengthTokens counts the response tokens that the policy sampled, the final stop token
+	// included. InjectedTokens counts the others.
+	LengthTokens   int32 `parquet:"length_tokens" json:"length_tokens"`
+	InjectedTokens int32 `parquet:"injected_tokens" json:"injected_tokens"`
+
+	ToolCalls    []ToolCall `parquet:"tool_calls,list" json:"tool_calls,omitempty"`
+	Budgets      []int32    `parquet:"budgets,list" json:"budgets,omitempty"`             // thinking tokens kept at each cut
+	BudgetScores []float64  `parquet:"budget_scores,list" json:"budget_scores,omitempty"` // 0..1, one per budget
+
+	// Judgement.
+	Verdict       Verdict `parquet:"verdict,dict" json:"verdict"`
+	Extracted     string  `parquet:"extracted" json:"extracted"`
+	VerdictReason string  `parquet:"verdict_reason,dict" json:"verdict_reason"`
+	Formatted     bool    `parquet:"formatted" json:"formatted"`
+
+	// Shaping. Reward is the total of the method; Terms are its parts by name, in the method's order.
+	Terms           []Term           `parquet:"reward_terms,list" json:"reward_terms,omitempty"`
+	Reward          float64          `parquet:"reward" json:"reward"`
+	Advantage       float64          `parquet:"advantage" json:"advantage"`
+	TokenAdvantages []TokenAdvantage `parquet:"token_advantages,list" json:"token_advantages,omitempty"`
+	Status          Status           `parquet:"status,dict" json:"status"`
+	StatusReason    string           `parquet:"status_reason,dict" json:"status_reason"`
+	Entropy         *float64         `parquet:"entropy,optional" json:"entropy,omitempty"` // mean nats per sampled token
+	Staleness       int32            `parquet:"staleness" json:"staleness"`                // learner steps between sampling policy and update
+	PromptPrice     float64          `parquet:"prompt_price" json:"prompt_price"`
+	CompletionPrice float64          `parquet:"completion_price" json:"completion_price"`
+	Reference       Reference        `parquet:"reference" json:"reference"`
+}
+
+// Segment is a range of response tokens of one kind. Train is false for tokens that the policy
+// did not sample and for those that the strategy keeps from the loss.
+type Segment struct {
+	Kind  SegmentKind `parquet:"kind,dict" json:"kind"`
+	Start int32       `parquet:"start" json:"start"`
+	End   int32       `parquet:"end" json:"end"`
+	Train bool        `parquet:"train" json:"train"`
+}
+
+// Span says that Tokens[Start:End) were drawn from Policy, learner step Version.
+type Span struct {
+	Policy   string `parquet:"policy,dict" json:"policy"`
+	Version  int64  `parquet:"version" json:"version"`
+	Start    int32  `parquet:"start" json:"start"`
+	End      int32  `parquet:"end" json:"end"`
+	Asserted bool   `parquet:"asserted" json:"asserted"` // inferred from our own fencing, not said by the server
+}
+
+// ToolCall is one call in the trace. Start and End delimit the call's own tokens. Its seconds are
+// in [Timing].
+type ToolCall struct {
+	Name      string  `parquet:"name,dict" json:"name"`
+	Arguments string  `parquet:"arguments" json:"arguments"`
+	Result    string  `parquet:"result" json:"result"`
+	Error     string  `parquet:"error" json:"error,omitempty"`
+	Start     int32   `parquet:"start" json:"start"`
+	End       int32   `parquet:"end" json:"end"`
+	Tokens    int32   `parquet:"tokens" json:"tokens"` // of the result, as inserted
+	Price     float64 `parquet:"price" json:"price"`
+}
+
+// Term is one named part of a reward.
+type Term struct {
+	Name  string  `parquet:"name,dict" json:"name"`
+	Value float64 `parquet:"value" json:"value"`
+}
+
+// TokenAdvantage is the advantage of Tokens[Start:End) where it differs along the trace.
+type TokenAdvantage struct {
+	Start int32   `parquet:"start" json:"start"`
+	End   int32   `parquet:"end" json:"end"`
+	Value float64 `parquet:"value" json:"value"`
+}
+
+// Reference is what was known of the problem before it was sampled and what a method may read;
+// 0 or "" where unknown. It is logged so that a reward can be recomputed from the log alone.
+type Reference struct {
+	Accuracy    *float64 `parquet:"accuracy,optional" json:"accuracy,omitempty"`
+	Tokens      float64  `parquet:"tokens" json:"tokens,omitempty"`
+	TokenBudget int32    `parquet:"token_budget" json:"token_budget,omitempty"`
+}
