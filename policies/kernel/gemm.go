@@ -1,0 +1,279 @@
+package kernel
+
+import (
+	"fmt"
+	"sync"
+)
+
+const (
+	panelCols = 32  // columns of a packed panel of B, whatever the implementation
+	kBlock    = 256 // rows of B that pass through the cache together
+	nBlock    = 512 // columns likewise: kBlock*nBlock floats sit in half a level-2 cache
+
+	// parallelFlops is the work, in multiply-adds, below which waking another core costs more
+	// than it saves.
+	parallelFlops = 1 << 20
+	// packBlock is the largest B, in floats, that is packed whole before the work is split.
+	packBlock = 1 << 18
+)
+
+// Gemm computes C = beta*C + op(A)·op(B), where beta is 0 or 1, op(A) is [m, k], op(B) is [k, n]
+// and C is [m, n]. The matrices are row-major with the leading dimensions lda, ldb, ldc; op
+// transposes where the flag is set, so a holds [k, m] if transA. With beta 0 the old content of
+// C is not read. C must not overlap A or B.
+//
+// Every element of C is one chain of float32 fused multiply-adds in the order of k. Large
+// products use the worker pool.
+func Gemm(transA, transB bool, m, n, k int, a []float32, lda int, b []float32, ldb int, beta float32, c []float32, ldc int) {
+	if transA {
+		checkMatrix("a", k, m, lda, a)
+	} else {
+		checkMatrix("a", m, k, lda, a)
+	}
+	if transB {
+		checkMatrix("b", n, k, ldb, b)
+	} else {
+		checkMatrix("b", k, n, ldb, b)
+	}
+	checkMatrix("c", m, n, ldc, c)
+	load := checkBeta(beta)
+	if m == 0 || n == 0 {
+		return
+	}
+	if k == 0 {
+		clearC(load, m, n, c, ldc)
+		return
+	}
+	g := gemmPool.Get().(*gemmJob)
+	*g = gemmJob{
+		m: m, n: n, k: k, load: load, level: using(),
+		a: a, ars: lda, aks: 1,
+		b: b, ldb: ldb, transB: transB,
+		c: c, ldc: ldc,
+		split: g.split, bufs: g.bufs,
+	}
+	if transA {
+		g.ars, g.aks = 1, lda
+	}
+	g.run()
+	g.release()
+}
+
+// GemmPacked computes C = beta*C + op(A)·B for a B packed before; otherwise like [Gemm] without
+// transposed A.
+func GemmPacked(m int, a []float32, lda int, b *Packed, beta float32, c []float32, ldc int) {
+	checkMatrix("a", m, b.k, lda, a)
+	checkMatrix("c", m, b.n, ldc, c)
+	load := checkBeta(beta)
+	if m == 0 || b.n == 0 {
+		return
+	}
+	if b.k == 0 {
+		clearC(load, m, b.n, c, ldc)
+		return
+	}
+	g := gemmPool.Get().(*gemmJob)
+	*g = gemmJob{
+		m: m, n: b.n, k: b.k, load: load, level: using(),
+		a: a, ars: lda, aks: 1,
+		packed: b.data,
+		c:      c, ldc: ldc,
+		split: g.split, bufs: g.bufs,
+	}
+	g.run()
+	g.release()
+}
+
+// checkMatrix panics unless data holds a rows x cols matrix with leading dimension ld.
+func checkMatrix(name string, rows, cols, ld int, data []float32) {
+	if rows < 0 || cols < 0 || ld < max(1, cols) {
+		panic(fmt.Sprintf("kernel: matrix %s is %d x %d with leading dimension %d", name, rows, cols, ld))
+	}
+	if rows > 0 && cols > 0 && len(data) < (rows-1)*ld+cols {
+		panic(fmt.Sprintf("kernel: matrix %s is %d x %d with leading dimension %d but holds %d floats", name, rows, cols, ld, len(data)))
+	}
+}
+
+func checkBeta(beta float32) bool {
+	if beta != 0 && beta != 1 {
+		panic(fmt.Sprintf("kernel: beta is %g, want 0 or 1", beta))
+	}
+	return beta == 1
+}
+
+func clearC(load bool, m, n int, c []float32, ldc int) {
+	if load {
+		return
+	}
+	for i := range m {
+		clear(c[i*ldc : i*ldc+n])
+	}
+}
+
+// gemmJob is one product in flight. Element (i, p) of op(A) is a[i*ars+p*aks]. B is either packed
+// whole, or b with ldb and transB.
+type gemmJob struct {
+	m, n, k  int
+	load     bool
+	level    level
+	a        []float32
+	ars, aks int
+	b        []float32
+	ldb      int
+	transB   bool
+	packed   []float32
+	c        []float32
+	ldc      int
+	byCols   bool
+
+	split func(lo, hi int) // g.part, bound once so that a product allocates nothing
+	bufs  *packBuffer      // the whole packed B, where Gemm packs it first
+}
+
+var gemmPool = sync.Pool{New: func() any {
+	g := &gemmJob{bufs: new(packBuffer)}
+	g.split = g.part
+	return g
+}}
+
+// release drops references to the caller's memory and returns the job to the pool.
+func (g *gemmJob) release() {
+	*g = gemmJob{split: g.split, bufs: g.bufs}
+	gemmPool.Put(g)
+}
+
+// run chooses how to pack and split, and does it.
+func (g *gemmJob) run() {
+	work := g.m * g.n * g.k
+	if g.packed == nil && g.level != portable && g.k*g.n <= packBlock && g.m > 4 {
+		g.packed = g.bufs.floats(panels(g.n) * panelCols * g.k)
+		packPanels(g.transB, g.k, g.n, g.b, g.ldb, g.packed, 0, panels(g.n))
+	}
+	if work < parallelFlops || !thePool.acquire() {
+		g.region(0, g.m, 0, g.n)
+		return
+	}
+	// Split the longer side: rows in multiples of a tile, columns in whole panels. An unpacked B
+	// is packed by whoever needs it, so splitting its columns packs nothing twice.
+	rowTile := 12
+	g.byCols = g.m < g.n || (g.packed == nil && panels(g.n) >= 2*Threads())
+	if g.byCols {
+		thePool.run(panels(g.n), 1, g.split)
+	} else {
+		thePool.run((g.m+rowTile-1)/rowTile, 1, g.split)
+	}
+}
+
+// part computes a range of panels or of 12-row strips of C.
+func (g *gemmJob) part(lo, hi int) {
+	if g.byCols {
+		g.region(0, g.m, lo*panelCols, min(hi*panelCols, g.n))
+	} else {
+		g.region(lo*12, min(hi*12, g.m), 0, g.n)
+	}
+}
+
+// region computes rows [i0, i1) and columns [j0, j1) of C; j0 is a multiple of panelCols.
+func (g *gemmJob) region(i0, i1, j0, j1 int) {
+	if g.level == portable {
+		g.regionPortable(i0, i1, j0, j1)
+		return
+	}
+	var buf *packBuffer
+	if g.packed == nil {
+		buf = bufferPool.Get().(*packBuffer)
+		defer bufferPool.Put(buf)
+	}
+	for jb := j0; jb < j1; jb += nBlock {
+		je := min(jb+nBlock, j1)
+		for kb := 0; kb < g.k; kb += kBlock {
+			ke := min(kb+kBlock, g.k)
+			load := g.load || kb > 0
+			if g.packed != nil {
+				// Panel p holds k rows of panelCols floats.
+				g.tiles(i0, i1, jb, je, kb, ke, load, g.packed[jb*g.k+kb*panelCols:], g.k*panelCols)
+				continue
+			}
+			kk := ke - kb
+			data := buf.floats(panels(je-jb) * panelCols * kk)
+			packPanels(g.transB, kk, je-jb, g.b[offset(g.transB, kb, jb, g.ldb):], g.ldb, data, 0, panels(je-jb))
+			g.tiles(i0, i1, jb, je, kb, ke, load, data, kk*panelCols)
+		}
+	}
+}
+
+// tile is what a tile kernel reads; the assembly knows its layout. Strides are in bytes.
+type tile struct {
+	a, b, c  *float32
+	ars, aks uintptr // between rows of op(A), along k
+	bks      uintptr // between rows of B
+	ldc      uintptr
+	k        int
+	rows     int
+	load     int    // 1: start from C
+	mask     uint64 // one bit for each valid column
+}
+
+// tiles covers C[i0:i1, jb:je] for k in [kb, ke), with B in packed panels panelStride floats apart.
+func (g *gemmJob) tiles(i0, i1, jb, je, kb, ke int, load bool, b []float32, panelStride int) {
+	maxRows, cols := 12, 32
+	if g.level == avx2 {
+		maxRows, cols = 6, 16
+	}
+	t := tile{
+		ars: uintptr(g.ars) * 4, aks: uintptr(g.aks) * 4,
+		bks: panelCols * 4, ldc: uintptr(g.ldc) * 4,
+		k: ke - kb,
+	}
+	if load {
+		t.load = 1
+	}
+	// Tiles of nearly equal height: 16 rows are 8 + 8, not 12 + 4.
+	count := (i1 - i0 + maxRows - 1) / maxRows
+	for s := range count {
+		lo := i0 + (i1-i0)*s/count
+		hi := i0 + (i1-i0)*(s+1)/count
+		t.rows = hi - lo
+		t.a = &g.a[lo*g.ars+kb*g.aks]
+		for j := jb; j < je; j += cols {
+			off := (j - jb) / panelCols * panelStride
+			t.b = &b[off+(j-jb)%panelCols]
+			t.c = &g.c[lo*g.ldc+j]
+			t.mask = 1<<min(cols, je-j) - 1
+			runTile(g.level, &t)
+		}
+	}
+}
+
+// regionPortable is region without assembly: row by row, k outermost within a row, so that the
+// inner loop runs along B's rows.
+func (g *gemmJob) regionPortable(i0, i1, j0, j1 int) {
+	for i := i0; i < i1; i++ {
+		row := g.c[i*g.ldc+j0 : i*g.ldc+j1]
+		if !g.load {
+			clear(row)
+		}
+		switch {
+		case g.packed != nil:
+			for j := 0; j < len(row); j += panelCols {
+				out := row[j:min(j+panelCols, len(row))]
+				panel := g.packed[(j0+j)*g.k:]
+				for p := range g.k {
+					axpyPortable(g.a[i*g.ars+p*g.aks], panel[p*panelCols:][:len(out)], out)
+				}
+			}
+		case g.transB:
+			for j := range row {
+				acc := row[j]
+				for p, w := range g.b[(j0+j)*g.ldb:][:g.k] {
+					acc = fma32(g.a[i*g.ars+p*g.aks], w, acc)
+				}
+				row[j] = acc
+			}
+		default:
+			for p := range g.k {
+				axpyPortable(g.a[i*g.ars+p*g.aks], g.b[p*g.ldb+j0:][:len(row)], row)
+			}
+		}
+	}
+}
