@@ -64,7 +64,14 @@ func NewWeights(c Config) *Weights {
 	return w
 }
 
-// lay cuts the flat vector into tensors.
+// plan is the names and shapes of the tensors that c has, without memory for them.
+func plan(c Config) []Tensor {
+	w := &Weights{Config: c}
+	w.lay()
+	return w.tensors
+}
+
+// lay cuts the flat vector into tensors, or only names them where there is none.
 func (w *Weights) lay() {
 	c := w.Config
 	h, d, f := c.HiddenSize, c.HeadDim, c.IntermediateSize
@@ -74,12 +81,20 @@ func (w *Weights) lay() {
 		for _, s := range shape {
 			n *= s
 		}
-		data := w.flat[at : at+n : at+n]
+		var data []float32
+		if w.flat != nil {
+			data = w.flat[at : at+n : at+n]
+		}
 		at += n
 		w.tensors = append(w.tensors, Tensor{Name: name, Shape: shape, Data: data})
 		return data
 	}
-	since := func(from int) []float32 { return w.flat[from:at:at] }
+	since := func(from int) []float32 {
+		if w.flat == nil {
+			return nil
+		}
+		return w.flat[from:at:at]
+	}
 
 	w.Embed = take("model.embed_tokens.weight", c.VocabSize, h)
 	w.Layers = make([]Layer, c.NumLayers)
@@ -115,7 +130,7 @@ func (w *Weights) lay() {
 	if !c.TieEmbeddings {
 		w.Head = take("lm_head.weight", c.VocabSize, h)
 	}
-	if at != len(w.flat) {
+	if w.flat != nil && at != len(w.flat) {
 		panic(fmt.Sprintf("model: laid out %d of %d parameters", at, len(w.flat)))
 	}
 }
