@@ -20,6 +20,35 @@ func tileAVX512(t *tile)
 //go:noescape
 func tileAVX2(t *tile)
 
+//go:noescape
+func rowAVX512(t *tile)
+
+//go:noescape
+func rowAVX2(t *tile)
+
+//go:noescape
+func copyPanelAVX2(dst, src *float32, stride uintptr, k int)
+
+//go:noescape
+func transposePanelAVX2(dst, src *float32, stride uintptr, blocks int)
+
+// copyPanel makes k rows of 32 floats, stride bytes apart, consecutive.
+func copyPanel(dst, src *float32, stride uintptr, k int) { copyPanelAVX2(dst, src, stride, k) }
+
+// transposePanel writes 8 rows of 8*blocks floats, stride bytes apart, as columns of a panel.
+func transposePanel(dst, src *float32, stride uintptr, blocks int) {
+	transposePanelAVX2(dst, src, stride, blocks)
+}
+
+// runRow computes a tile of one row, four times as wide as that of runTile.
+func runRow(l level, t *tile) {
+	if l == avx512 {
+		rowAVX512(t)
+	} else {
+		rowAVX2(t)
+	}
+}
+
 // runTile computes one tile; avx512 takes up to 12 rows x 32 columns, avx2 6 x 16.
 func runTile(l level, t *tile) {
 	if l == avx512 {

@@ -13,6 +13,10 @@ const (
 	// parallelFlops is the work, in multiply-adds, below which waking another core costs more
 	// than it saves.
 	parallelFlops = 1 << 20
+	// directRows is the most rows for which reading B where it lies beats packing it.
+	directRows = 24
+	// stripRows is the height of the strips of C that threads share.
+	stripRows = 12
 	// packBlock is the largest B, in floats, that is packed whole before the work is split.
 	packBlock = 1 << 18
 )
@@ -125,6 +129,7 @@ type gemmJob struct {
 	c        []float32
 	ldc      int
 	byCols   bool
+	direct   bool // the tiles read b where it lies
 
 	split func(lo, hi int) // g.part, bound once so that a product allocates nothing
 	bufs  *packBuffer      // the whole packed B, where Gemm packs it first
@@ -144,32 +149,38 @@ func (g *gemmJob) release() {
 
 // run chooses how to pack and split, and does it.
 func (g *gemmJob) run() {
-	work := g.m * g.n * g.k
-	if g.packed == nil && g.level != portable && g.k*g.n <= packBlock && g.m > 4 {
-		g.packed = g.bufs.floats(panels(g.n) * panelCols * g.k)
-		packPanels(g.transB, g.k, g.n, g.b, g.ldb, g.packed, 0, panels(g.n))
-	}
-	if work < parallelFlops || !thePool.acquire() {
+	g.direct = g.packed == nil && !g.transB && g.m <= directRows
+	if g.m*g.n*g.k < parallelFlops || !thePool.acquire() {
 		g.region(0, g.m, 0, g.n)
 		return
 	}
-	// Split the longer side: rows in multiples of a tile, columns in whole panels. An unpacked B
-	// is packed by whoever needs it, so splitting its columns packs nothing twice.
-	rowTile := 12
-	g.byCols = g.m < g.n || (g.packed == nil && panels(g.n) >= 2*Threads())
-	if g.byCols {
+	// Split the longer side: columns in whole panels, which whoever computes them also packs, so
+	// nothing is packed twice; rows in strips of a tile, with B packed before if it is small.
+	threads := Threads()
+	if g.m < g.n || (g.packed == nil && !g.direct && panels(g.n) >= 2*threads && g.k*g.n > packBlock) {
+		g.byCols = true
 		thePool.run(panels(g.n), 1, g.split)
-	} else {
-		thePool.run((g.m+rowTile-1)/rowTile, 1, g.split)
+		return
 	}
+	strips := (g.m + stripRows - 1) / stripRows
+	grain := 1
+	if g.packed == nil && !g.direct && g.level != portable {
+		if g.k*g.n <= packBlock {
+			g.packed = g.bufs.floats(panels(g.n) * panelCols * g.k)
+			packPanels(g.transB, g.k, g.n, g.b, g.ldb, g.packed, 0, panels(g.n))
+		} else {
+			grain = (strips + threads - 1) / threads
+		}
+	}
+	thePool.run(strips, grain, g.split)
 }
 
-// part computes a range of panels or of 12-row strips of C.
+// part computes a range of panels or of strips of C.
 func (g *gemmJob) part(lo, hi int) {
 	if g.byCols {
 		g.region(0, g.m, lo*panelCols, min(hi*panelCols, g.n))
 	} else {
-		g.region(lo*12, min(hi*12, g.m), 0, g.n)
+		g.region(lo*stripRows, min(hi*stripRows, g.m), 0, g.n)
 	}
 }
 
@@ -180,7 +191,7 @@ func (g *gemmJob) region(i0, i1, j0, j1 int) {
 		return
 	}
 	var buf *packBuffer
-	if g.packed == nil {
+	if g.packed == nil && !g.direct {
 		buf = bufferPool.Get().(*packBuffer)
 		defer bufferPool.Put(buf)
 	}
@@ -189,15 +200,17 @@ func (g *gemmJob) region(i0, i1, j0, j1 int) {
 		for kb := 0; kb < g.k; kb += kBlock {
 			ke := min(kb+kBlock, g.k)
 			load := g.load || kb > 0
-			if g.packed != nil {
-				// Panel p holds k rows of panelCols floats.
-				g.tiles(i0, i1, jb, je, kb, ke, load, g.packed[jb*g.k+kb*panelCols:], g.k*panelCols)
-				continue
-			}
 			kk := ke - kb
-			data := buf.floats(panels(je-jb) * panelCols * kk)
-			packPanels(g.transB, kk, je-jb, g.b[offset(g.transB, kb, jb, g.ldb):], g.ldb, data, 0, panels(je-jb))
-			g.tiles(i0, i1, jb, je, kb, ke, load, data, kk*panelCols)
+			switch {
+			case g.packed != nil: // panel p holds k rows of panelCols floats
+				g.tiles(i0, i1, jb, je, kb, ke, load, g.packed[jb*g.k+kb*panelCols:], panelCols, g.k*panelCols)
+			case g.direct:
+				g.tiles(i0, i1, jb, je, kb, ke, load, g.b[kb*g.ldb+jb:], g.ldb, panelCols)
+			default:
+				data := buf.floats(panels(je-jb) * panelCols * kk)
+				packPanels(g.transB, kk, je-jb, g.b[offset(g.transB, kb, jb, g.ldb):], g.ldb, data, 0, panels(je-jb))
+				g.tiles(i0, i1, jb, je, kb, ke, load, data, panelCols, kk*panelCols)
+			}
 		}
 	}
 }
@@ -210,19 +223,21 @@ type tile struct {
 	ldc      uintptr
 	k        int
 	rows     int
-	load     int    // 1: start from C
-	mask     uint64 // one bit for each valid column
+	load     int     // 1: start from C
+	mask     uint64  // one bit for each valid column
+	bpanel   uintptr // between panels of B, for the single-row kernel
 }
 
-// tiles covers C[i0:i1, jb:je] for k in [kb, ke), with B in packed panels panelStride floats apart.
-func (g *gemmJob) tiles(i0, i1, jb, je, kb, ke int, load bool, b []float32, panelStride int) {
+// tiles covers C[i0:i1, jb:je] for k in [kb, ke). Row p of B's panel q starts at
+// b[p*ldb+q*panelStride].
+func (g *gemmJob) tiles(i0, i1, jb, je, kb, ke int, load bool, b []float32, ldb, panelStride int) {
 	maxRows, cols := 12, 32
 	if g.level == avx2 {
 		maxRows, cols = 6, 16
 	}
 	t := tile{
 		ars: uintptr(g.ars) * 4, aks: uintptr(g.aks) * 4,
-		bks: panelCols * 4, ldc: uintptr(g.ldc) * 4,
+		bks: uintptr(ldb) * 4, bpanel: uintptr(panelStride) * 4, ldc: uintptr(g.ldc) * 4,
 		k: ke - kb,
 	}
 	if load {
@@ -235,9 +250,16 @@ func (g *gemmJob) tiles(i0, i1, jb, je, kb, ke int, load bool, b []float32, pane
 		hi := i0 + (i1-i0)*(s+1)/count
 		t.rows = hi - lo
 		t.a = &g.a[lo*g.ars+kb*g.aks]
-		for j := jb; j < je; j += cols {
-			off := (j - jb) / panelCols * panelStride
-			t.b = &b[off+(j-jb)%panelCols]
+		j := jb
+		if t.rows == 1 {
+			for wide := 4 * cols; j+wide <= je; j += wide {
+				t.b = &b[(j-jb)/panelCols*panelStride]
+				t.c = &g.c[lo*g.ldc+j]
+				runRow(g.level, &t)
+			}
+		}
+		for ; j < je; j += cols {
+			t.b = &b[(j-jb)/panelCols*panelStride+(j-jb)%panelCols]
 			t.c = &g.c[lo*g.ldc+j]
 			t.mask = 1<<min(cols, je-j) - 1
 			runTile(g.level, &t)

@@ -57,24 +57,23 @@ func offset(transB bool, p, j, ldb int) int {
 
 // packPanels writes panels lo to hi of op(B) [k, n] into dst, where panel i starts at i*32*k.
 func packPanels(transB bool, k, n int, b []float32, ldb int, dst []float32, lo, hi int) {
+	simd := using() != portable
 	for i := lo; i < hi; i++ {
 		j := i * panelCols
 		cols := min(panelCols, n-j)
 		panel := dst[j*k : (j+panelCols)*k]
 		if transB {
-			packTransposed(k, cols, b[j*ldb:], ldb, panel)
+			packTransposed(simd, k, cols, b[j*ldb:], ldb, panel)
 		} else {
-			packStraight(k, cols, b[j:], ldb, panel)
+			packStraight(simd, k, cols, b[j:], ldb, panel)
 		}
 	}
 }
 
 // packStraight copies k rows of cols floats.
-func packStraight(k, cols int, b []float32, ldb int, panel []float32) {
-	if cols == panelCols {
-		for p := range k {
-			*(*[panelCols]float32)(panel[p*panelCols:]) = *(*[panelCols]float32)(b[p*ldb:])
-		}
+func packStraight(simd bool, k, cols int, b []float32, ldb int, panel []float32) {
+	if simd && cols == panelCols {
+		copyPanel(&panel[0], &b[0], uintptr(ldb)*4, k)
 		return
 	}
 	for p := range k {
@@ -85,10 +84,20 @@ func packStraight(k, cols int, b []float32, ldb int, panel []float32) {
 }
 
 // packTransposed turns cols rows of k floats into k rows of panelCols floats.
-func packTransposed(k, cols int, b []float32, ldb int, panel []float32) {
-	for j := range cols {
-		src := b[j*ldb:][:k]
-		for p, v := range src {
+func packTransposed(simd bool, k, cols int, b []float32, ldb int, panel []float32) {
+	j, kWhole := 0, k&^7
+	if simd && kWhole > 0 {
+		for ; j+8 <= cols; j += 8 { // 8 x 8 squares, then the rest of the 8 rows
+			transposePanel(&panel[j], &b[j*ldb], uintptr(ldb)*4, kWhole/8)
+			for i := j; i < j+8; i++ {
+				for p := kWhole; p < k; p++ {
+					panel[p*panelCols+i] = b[i*ldb+p]
+				}
+			}
+		}
+	}
+	for ; j < cols; j++ {
+		for p, v := range b[j*ldb:][:k] {
 			panel[p*panelCols+j] = v
 		}
 	}

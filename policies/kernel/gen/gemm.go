@@ -2,6 +2,9 @@ package main
 
 import "fmt"
 
+// panelBytes is the width of a packed panel of B: 32 columns.
+const panelBytes = 128
+
 // gemmKernels writes the SGEMM tile kernel: for every number of rows up to the largest tile, a
 // loop over k that keeps the tile of C in registers. The tile is two registers wide. Every
 // element of C is one chain of fused multiply-adds in the order of k, so the shape of a tile
@@ -45,6 +48,56 @@ func gemmKernels(w *writer) {
 		gemmTile(w, rows, false)
 		gemmTile(w, rows, true)
 	}
+	gemmRow(w)
+}
+
+// gemmRow writes the kernel for a single row, eight registers wide so that eight independent
+// chains hide the latency: 4 panels of 32 columns in AVX-512, 2 in AVX2.
+func gemmRow(w *writer) {
+	w.raw(fmt.Sprintf("\n// func row%s(t *tile)\nTEXT ·row%s(SB), NOSPLIT, $0-8\n", w.suffix, w.suffix))
+	w.op("MOVQ t+0(FP), AX")
+	w.op("MOVQ 0(AX), SI")
+	w.op("MOVQ 8(AX), DI")
+	w.op("MOVQ 16(AX), DX")
+	w.op("MOVQ 32(AX), R8")
+	w.op("MOVQ 40(AX), R13")
+	w.op("MOVQ 56(AX), CX")
+	w.op("MOVQ 72(AX), R15")
+	w.op("MOVQ 88(AX), R9")
+	w.op("LEAQ (R9)(R9*2), R10")
+	perPanel := panelBytes / w.size
+	addr := func(i int) string {
+		off := i % perPanel * w.size
+		return fmt.Sprintf("%d(DI)%s", off, []string{"", "(R9*1)", "(R9*2)", "(R10*1)"}[i/perPanel])
+	}
+	w.op("TESTQ R15, R15")
+	w.op("JEQ rowZero")
+	for i := range 8 {
+		w.op("VMOVUPS %d(DX), %s", i*w.size, w.vec(i))
+	}
+	w.op("JMP rowTest")
+	w.label("rowZero")
+	for i := range 8 {
+		w.zero(w.vec(i))
+	}
+	w.label("rowTest")
+	w.op("TESTQ CX, CX")
+	w.op("JEQ rowStore")
+	w.label("rowLoop")
+	w.op("VBROADCASTSS (SI), %s", w.vec(8))
+	for i := range 8 {
+		w.op("VFMADD231PS %s, %s, %s", addr(i), w.vec(8), w.vec(i))
+	}
+	w.op("ADDQ R8, SI")
+	w.op("ADDQ R13, DI")
+	w.op("DECQ CX")
+	w.op("JNE rowLoop")
+	w.label("rowStore")
+	for i := range 8 {
+		w.op("VMOVUPS %s, %d(DX)", w.vec(i), i*w.size)
+	}
+	w.op("VZEROUPPER")
+	w.op("RET")
 }
 
 // dispatch jumps to the loop for the number of rows in AX, the largest first.

@@ -1,5 +1,6 @@
-// Command gen writes the assembly of package kernel: one file per instruction set, from the same
-// descriptions. Run it with `go generate` in the parent directory; the output is committed.
+// Command gen writes the assembly of package kernel, one description for both instruction sets
+// where they do the same. Run it with `go generate` in the parent directory; the output is
+// committed.
 package main
 
 import (
@@ -12,11 +13,19 @@ import (
 func main() {
 	dir := flag.String("dir", ".", "directory that receives the .s files")
 	flag.Parse()
-	for _, set := range []isa{avx512, avx2} {
-		out := newWriter(set)
-		gemmKernels(out)
-		name := filepath.Join(*dir, "gemm_"+set.name+"_amd64.s")
-		if err := os.WriteFile(name, out.bytes(), 0o644); err != nil {
+	files := []struct {
+		name  string
+		set   isa
+		write func(*writer)
+	}{
+		{"gemm_avx512", avx512, gemmKernels},
+		{"gemm_avx2", avx2, gemmKernels},
+		{"pack", avx2, packKernels},
+	}
+	for _, f := range files {
+		out := newWriter(f.set)
+		f.write(out)
+		if err := os.WriteFile(filepath.Join(*dir, f.name+"_amd64.s"), out.bytes(), 0o644); err != nil {
 			log.Fatal(err)
 		}
 	}
