@@ -1,0 +1,362 @@
+package configs
+
+import (
+	"bytes"
+	"errors"
+	"fmt"
+	"io/fs"
+	"math"
+	"os"
+	"reflect"
+	"sort"
+	"strings"
+
+	"github.com/go-viper/mapstructure/v2"
+	"github.com/spf13/viper"
+	"go.yaml.in/yaml/v3"
+)
+
+// Sources says what a config is made of, in rising precedence: defaults, presets, files, the
+// method, the environment, settings.
+type Sources struct {
+	Presets []string // names of embedded presets
+	Files   []string // YAML paths
+	Method  string   // name of an embedded method file
+	Environ []string // KEY=value; keys start with PITH_ and join the path with __: PITH_RUN__SEED
+	Set     []string // path=value, the value in YAML
+}
+
+// Error reports every violation of a config at once.
+type Error struct {
+	Problems []string // each "path: what is wrong; what would be valid"
+}
+
+func (e *Error) Error() string {
+	return "config: " + strings.Join(e.Problems, "; ")
+}
+
+// delimiter between the parts of a viper key. Not a dot: dots occur in users' keys.
+const delimiter = "::"
+
+// Load merges the sources and returns the validated config.
+func Load(s Sources) (Config, error) {
+	c, err := Merge(s)
+	if err != nil {
+		return Config{}, err
+	}
+	return c, c.Validate()
+}
+
+// Merge is Load without the validation of values.
+func Merge(s Sources) (Config, error) {
+	layers, err := s.layers()
+	if err != nil {
+		return Config{}, err
+	}
+	merged, err := defaults()
+	if err != nil {
+		return Config{}, err
+	}
+	for _, l := range layers {
+		mergeLayer(merged, l)
+	}
+	if err := applyEnviron(merged, s.Environ); err != nil {
+		return Config{}, err
+	}
+	for _, set := range s.Set {
+		if err := applySet(merged, set); err != nil {
+			return Config{}, err
+		}
+	}
+	return decode(merged)
+}
+
+// layers reads presets, files and the method into maps, lowest precedence first. A file may name
+// presets and a method of its own.
+func (s Sources) layers() ([]map[string]any, error) {
+	var out []map[string]any
+	add := func(read func(string) ([]byte, error), what, name string) error {
+		text, err := read(name)
+		if err != nil {
+			return err
+		}
+		m, err := parse(text, name)
+		if err != nil {
+			return err
+		}
+		presets, method, err := references(m, name)
+		if err != nil {
+			return err
+		}
+		inner, err := Sources{Presets: presets, Method: method}.layers()
+		if err != nil {
+			return fmt.Errorf("%s %s: %w", what, name, err)
+		}
+		out = append(append(out, inner...), m)
+		return nil
+	}
+	for _, p := range s.Presets {
+		if err := add(PresetYAML, "preset", p); err != nil {
+			return nil, err
+		}
+	}
+	for _, f := range s.Files {
+		if err := add(readFile, "file", f); err != nil {
+			return nil, err
+		}
+	}
+	if s.Method != "" {
+		if err := add(MethodYAML, "method", s.Method); err != nil {
+			return nil, err
+		}
+	}
+	return out, nil
+}
+
+func readFile(path string) ([]byte, error) {
+	text, err := os.ReadFile(path)
+	if errors.Is(err, fs.ErrNotExist) {
+		return nil, &Error{[]string{fmt.Sprintf("%s: no such config file; give a YAML path, or --preset with one of: %s", path, strings.Join(Presets(), ", "))}}
+	}
+	if err != nil {
+		return nil, fmt.Errorf("config file: %w", err)
+	}
+	return text, nil
+}
+
+// references takes the two keys that pull in other layers out of m.
+func references(m map[string]any, name string) (presets []string, method string, err error) {
+	if v, ok := m["presets"]; ok {
+		list, isList := v.([]any)
+		for _, x := range list {
+			p, isString := x.(string)
+			isList = isList && isString
+			presets = append(presets, p)
+		}
+		if !isList {
+			return nil, "", &Error{[]string{name + ": presets: must be a list of preset names"}}
+		}
+		delete(m, "presets")
+	}
+	if v, ok := m["method"]; ok {
+		method, ok = v.(string)
+		if !ok {
+			return nil, "", &Error{[]string{name + ": method: must be the name of a method"}}
+		}
+		delete(m, "method")
+	}
+	return presets, method, nil
+}
+
+// parse reads one YAML document into a map with lower-case keys, through viper.
+func parse(text []byte, name string) (map[string]any, error) {
+	v := viper.NewWithOptions(viper.KeyDelimiter(delimiter))
+	v.SetConfigType("yaml")
+	if err := v.ReadConfig(bytes.NewReader(text)); err != nil {
+		return nil, &Error{[]string{fmt.Sprintf("%s: not valid YAML: %s", name, oneLine(err))}}
+	}
+	return v.AllSettings(), nil
+}
+
+func oneLine(err error) string {
+	return strings.Join(strings.Fields(err.Error()), " ")
+}
+
+// mergeLayer puts layer over base. A layer that selects another method, strategy, loss, source or
+// estimator drops the lower layers' parameters, which belong to the one it replaces.
+func mergeLayer(base, layer map[string]any) {
+	for _, r := range replaced {
+		section, ok := layer[r.section].(map[string]any)
+		if !ok {
+			continue
+		}
+		below, _ := base[r.section].(map[string]any)
+		if next, ok := section[r.key]; ok && below != nil && next != below[r.key] {
+			for _, p := range r.params {
+				delete(below, p)
+			}
+			if r.section == "rewards" {
+				below["profile"] = Default().Rewards.Profile
+				delete(base, "advantage")
+			}
+		}
+	}
+	mergeMaps(base, layer)
+}
+
+var replaced = []struct {
+	section, key string
+	params       []string
+}{
+	{"rewards", "method", []string{"params", "allow_inversions"}},
+	{"rollout", "strategy", []string{"params"}},
+	{"loss", "kind", []string{"params"}},
+	{"data", "source", []string{"params"}},
+	{"data", "grader", []string{"grade"}},
+	{"advantage", "kind", []string{"params"}},
+}
+
+func mergeMaps(base, over map[string]any) {
+	for k, v := range over {
+		if m, ok := v.(map[string]any); ok {
+			if below, ok := base[k].(map[string]any); ok {
+				mergeMaps(below, m)
+				continue
+			}
+			fresh := map[string]any{}
+			mergeMaps(fresh, m)
+			base[k] = fresh
+			continue
+		}
+		base[k] = v
+	}
+}
+
+func defaults() (map[string]any, error) {
+	text, err := yaml.Marshal(Default())
+	if err != nil {
+		return nil, fmt.Errorf("config defaults: %w", err)
+	}
+	return parse(text, "defaults")
+}
+
+// applyEnviron reads PITH_SECTION__KEY=value. Variables that name no section are left alone, since
+// others (PITH_KERNEL, PITH_SHARED_DATA) share the prefix.
+func applyEnviron(m map[string]any, environ []string) error {
+	sort.Strings(environ)
+	for _, kv := range environ {
+		key, value, ok := strings.Cut(kv, "=")
+		name, isOurs := strings.CutPrefix(key, "PITH_")
+		if !ok || !isOurs || !strings.Contains(name, "__") {
+			continue
+		}
+		path := strings.ToLower(strings.ReplaceAll(name, "__", "."))
+		if err := applySet(m, path+"="+value); err != nil {
+			return fmt.Errorf("environment variable %s: %w", key, err)
+		}
+	}
+	return nil
+}
+
+// applySet puts one path=value. method.X is short for rewards.params.X; advantage.X, unless X is
+// kind or params, for advantage.params.X.
+func applySet(m map[string]any, set string) error {
+	path, text, ok := strings.Cut(set, "=")
+	path = strings.ToLower(strings.TrimSpace(path))
+	if !ok || path == "" {
+		return &Error{[]string{fmt.Sprintf("--set %s: must be path=value, for example --set run.seed=7", set)}}
+	}
+	var value any
+	if err := yaml.Unmarshal([]byte(text), &value); err != nil {
+		return &Error{[]string{fmt.Sprintf("--set %s: the value is not valid YAML: %s", set, oneLine(err))}}
+	}
+	parts := strings.Split(path, ".")
+	if len(parts) == 2 {
+		switch {
+		case parts[0] == "method":
+			parts = []string{"rewards", "params", parts[1]}
+		case parts[0] == "advantage" && parts[1] != "kind" && parts[1] != "params":
+			parts = []string{"advantage", "params", parts[1]}
+		}
+	}
+	layer := map[string]any{}
+	at := layer
+	for _, p := range parts[:len(parts)-1] {
+		next := map[string]any{}
+		at[p] = next
+		at = next
+	}
+	at[parts[len(parts)-1]] = value
+	mergeLayer(m, layer)
+	return nil
+}
+
+// decode turns the merged map into a Config through viper, strictly.
+func decode(m map[string]any) (Config, error) {
+	v := viper.NewWithOptions(viper.KeyDelimiter(delimiter))
+	if err := v.MergeConfigMap(m); err != nil {
+		return Config{}, fmt.Errorf("config: %w", err)
+	}
+	var c Config
+	err := v.UnmarshalExact(&c, func(d *mapstructure.DecoderConfig) {
+		d.WeaklyTypedInput = false
+		d.DecodeHook = mapstructure.ComposeDecodeHookFunc(wholeNumbers, numbersFromText)
+	})
+	if err != nil {
+		return Config{}, &Error{decodeProblems(err)}
+	}
+	return c, nil
+}
+
+// wholeNumbers refuses a fraction where an integer belongs, which mapstructure would truncate, and
+// lets an integer stand for a float.
+func wholeNumbers(from, to reflect.Type, data any) (any, error) {
+	switch to.Kind() {
+	case reflect.Int, reflect.Int32, reflect.Int64, reflect.Uint64:
+		if f, ok := data.(float64); ok {
+			if f != math.Trunc(f) || math.Abs(f) > 1<<53 {
+				return nil, fmt.Errorf("%v is not a whole number", f)
+			}
+			return int64(f), nil
+		}
+		if n, ok := data.(int); ok && n < 0 && to.Kind() == reflect.Uint64 {
+			return nil, fmt.Errorf("%d is negative", n)
+		}
+	case reflect.Float64:
+		switch n := data.(type) {
+		case int:
+			return float64(n), nil
+		case int64:
+			return float64(n), nil
+		}
+	}
+	return data, nil
+}
+
+// numbersFromText names the type it wanted, in words, where text stands for a number or a switch.
+func numbersFromText(from, to reflect.Type, data any) (any, error) {
+	text, ok := data.(string)
+	if !ok {
+		return data, nil
+	}
+	switch to.Kind() {
+	case reflect.Int, reflect.Int32, reflect.Int64, reflect.Uint64:
+		return nil, fmt.Errorf("%q is text; a whole number belongs here", text)
+	case reflect.Float64:
+		return nil, fmt.Errorf("%q is text; a number belongs here", text)
+	case reflect.Bool:
+		return nil, fmt.Errorf("%q is text; true or false belongs here", text)
+	}
+	return data, nil
+}
+
+// decodeProblems splits mapstructure's joined error into one line each, with valid keys where a
+// key is unknown.
+func decodeProblems(err error) []string {
+	var out []string
+	var walk func(error)
+	walk = func(err error) {
+		if many, ok := err.(interface{ Unwrap() []error }); ok {
+			for _, e := range many.Unwrap() {
+				walk(e)
+			}
+			return
+		}
+		if many, ok := err.(interface{ WrappedErrors() []error }); ok {
+			for _, e := range many.WrappedErrors() {
+				walk(e)
+			}
+			return
+		}
+		if inner := errors.Unwrap(err); inner != nil {
+			if _, ok := inner.(interface{ Unwrap() []error }); ok {
+				walk(inner)
+				return
+			}
+		}
+		out = append(out, decodeProblem(err)...)
+	}
+	walk(err)
+	sort.Strings(out)
+	return out
+}
