@@ -1,0 +1,257 @@
+package rewards
+
+import (
+	"fmt"
+	"math"
+
+	"pith/policies/advantage"
+	"pith/traces"
+)
+
+// scratch is the memory that Score reuses from call to call.
+type scratch struct {
+	views   []view
+	groups  []advantage.Group
+	owner   []int // view of each estimator group
+	samples []*Sample
+	floats  []float64
+	rights  []bool
+	whys    []string
+	index   []int32
+	columns [][]float64
+	along   [][]float64
+	rows    [][]float64
+	ranges  []tokenRange
+}
+
+// Score gives the rewards and advantages of one training batch, group by group and sample by
+// sample in input order. It is pure given the method's state: it changes nothing that a later
+// Score depends on. The first input that the method cannot use is returned as an [*InputError].
+func (m *Method) Score(batch []Group) ([][]Result, error) {
+	return m.ScoreInto(batch, nil)
+}
+
+// ScoreInto is Score into results that the caller no longer needs: their memory, terms and token
+// advantages included, is reused.
+func (m *Method) ScoreInto(batch []Group, dst [][]Result) ([][]Result, error) {
+	for i := range batch {
+		if err := m.check(&batch[i]); err != nil {
+			return nil, err
+		}
+	}
+	views := m.look(batch)
+	if m.plan.prepare != nil {
+		m.plan.prepare(views)
+	}
+	for i := range views {
+		v := &views[i]
+		if v.n() == 0 {
+			v.dropped = "no trace of the group has a score"
+			continue
+		}
+		if err := m.plan.score(v); err != nil {
+			return nil, err
+		}
+		m.plan.compose.total(v.terms, v.reward)
+		copy(v.learn, v.reward)
+		if m.plan.learn != nil {
+			m.plan.learn(v)
+		}
+		if m.plan.keep != nil {
+			v.dropped = m.plan.keep(v)
+		}
+	}
+	if err := m.estimate(views); err != nil {
+		return nil, err
+	}
+	return m.results(batch, views, dst)
+}
+
+// Observe advances what the method remembers by one step's batch. Call it once a step, after
+// Score; it does nothing for a method without memory.
+func (m *Method) Observe(batch []Group) {
+	if m.plan.memory != nil {
+		m.plan.memory.observe(m.look(batch))
+	}
+}
+
+// look lays the batch out in columns.
+func (m *Method) look(batch []Group) []view {
+	total := 0
+	for i := range batch {
+		total += len(batch[i].Samples)
+	}
+	sc, terms := &m.scratch, len(m.plan.terms)
+	columns := 4 + terms // tokens, reward, learn, adv, terms
+	sc.views = resize(sc.views, len(batch))
+	sc.samples = resize(sc.samples, total)
+	sc.rights = resize(sc.rights, total)
+	sc.whys = resize(sc.whys, total)
+	sc.index = resize(sc.index, total)
+	sc.floats = resize(sc.floats, total*columns)
+	sc.columns = resize(sc.columns, len(batch)*terms)
+	clear(sc.floats)
+	clear(sc.whys)
+	from := 0
+	for i := range batch {
+		g := &batch[i]
+		to := from
+		for j := range g.Samples {
+			s := &g.Samples[j]
+			if !s.scored() {
+				continue
+			}
+			sc.samples[to] = s
+			sc.rights[to] = s.Correct != nil && *s.Correct
+			sc.floats[to] = float64(s.Tokens)
+			sc.index[to] = int32(j)
+			to++
+		}
+		column := func(k int) []float64 { return sc.floats[k*total+from : k*total+to : k*total+to] }
+		v := &sc.views[i]
+		*v = view{
+			group: g, s: sc.samples[from:to:to], right: sc.rights[from:to:to], why: sc.whys[from:to:to],
+			index: sc.index[from:to:to], tokens: column(0), reward: column(1), learn: column(2), adv: column(3),
+			terms: sc.columns[i*terms : (i+1)*terms : (i+1)*terms],
+		}
+		for k := range terms {
+			v.terms[k] = column(4 + k)
+		}
+		from = to
+	}
+	return sc.views
+}
+
+func resize[T any](xs []T, n int) []T {
+	if cap(xs) < n {
+		return make([]T, n)
+	}
+	return xs[:n]
+}
+
+// estimate gives the kept groups to the estimator and lets the method shape what comes back.
+func (m *Method) estimate(views []view) error {
+	sc := &m.scratch
+	sc.groups, sc.owner = sc.groups[:0], sc.owner[:0]
+	needs, along := m.kind.Needs, 0
+	discounted := false
+	if pp, ok := m.plan.estimator.(*advantage.ReinforcePP); ok {
+		discounted = pp.Gamma != 1
+	}
+	for i := range views {
+		v := &views[i]
+		if v.dropped != "" {
+			continue
+		}
+		g := advantage.Group{Reward: v.learn, Tokens: v.tokens, Advantage: v.adv}
+		switch {
+		case needs&advantage.NeedSteps != 0:
+			if err := m.plan.split(v, &g); err != nil {
+				return err
+			}
+		case needs&advantage.NeedValues != 0:
+			g.Along, g.Values = make([][]float64, v.n()), make([][]float64, v.n())
+			for j, s := range v.s {
+				g.Along[j], g.Values[j] = make([]float64, len(s.Values)), s.Values
+			}
+		case discounted:
+			g.Along = make([][]float64, v.n())
+			for j, s := range v.s {
+				g.Along[j] = make([]float64, s.Tokens)
+			}
+		case needs&advantage.NeedComponents != 0:
+			g.Components = v.terms
+		case needs&advantage.NeedMetric != 0:
+			g.Metric = v.tokens
+			if m.plan.estimator.(*advantage.Canon).Metric == "entropy" {
+				g.Metric = make([]float64, v.n())
+				for j, s := range v.s {
+					g.Metric[j] = *s.Entropy
+				}
+			}
+		}
+		along += len(g.Along)
+		sc.groups = append(sc.groups, g)
+		sc.owner = append(sc.owner, i)
+	}
+	m.plan.estimator.Estimate(sc.groups)
+	for k := range sc.groups {
+		if m.plan.shape != nil {
+			m.plan.shape(&views[sc.owner[k]])
+		}
+	}
+	return nil
+}
+
+// results scatters the columns back to the samples of the batch.
+func (m *Method) results(batch []Group, views []view, dst [][]Result) ([][]Result, error) {
+	dst = resize(dst, len(batch))
+	next := 0 // estimator group of the next kept view
+	for i := range views {
+		v := &views[i]
+		dst[i] = resize(dst[i], len(batch[i].Samples))
+		out := dst[i]
+		for j := range out {
+			out[j] = Result{Terms: out[j].Terms[:0], TokenAdvantages: out[j].TokenAdvantages[:0], Dropped: true, Reason: "no score"}
+		}
+		var along [][]float64
+		if v.dropped == "" {
+			along = m.scratch.groups[next].Along
+			next++
+		}
+		for k := range v.s {
+			r := &out[v.index[k]]
+			r.Reward, r.Dropped, r.Reason = v.reward[k], v.dropped != "", v.why[k]
+			for t, name := range m.plan.terms {
+				r.Terms = append(r.Terms, traces.Term{Name: name, Value: v.terms[t][k]})
+			}
+			if r.Dropped {
+				r.Reason = v.dropped
+			} else {
+				r.Advantage = v.adv[k]
+				var row []float64
+				if along != nil {
+					row = along[k]
+				}
+				m.spread(v, k, row, r)
+			}
+			if !isFinite(r.Reward) || !isFinite(r.Advantage) {
+				return nil, fmt.Errorf("group %q: trace %q: %s gives reward %v and advantage %v; its inputs are too extreme for the method's parameters", v.group.ID, v.s[k].ID, m.name, r.Reward, r.Advantage)
+			}
+		}
+	}
+	return dst, nil
+}
+
+// spread fills the token advantages of a result, and its scalar with their length-weighted mean.
+func (m *Method) spread(v *view, k int, row []float64, r *Result) {
+	ranges := m.scratch.ranges[:0]
+	switch {
+	case m.plan.spread != nil:
+		ranges = m.plan.spread(v, k, row, ranges)
+		m.scratch.ranges = ranges
+	case row != nil:
+		for t, a := range row {
+			ranges = append(ranges, tokenRange{start: t, end: t + 1, value: a})
+		}
+		m.scratch.ranges = ranges
+	}
+	if ranges == nil || m.plan.spread == nil && row == nil {
+		return
+	}
+	weighted, tokens := 0.0, 0.0
+	for _, x := range ranges {
+		r.TokenAdvantages = append(r.TokenAdvantages, traces.TokenAdvantage{Start: int32(x.start), End: int32(x.end), Value: x.value})
+		weighted += x.value * float64(x.end-x.start)
+		tokens += float64(x.end - x.start)
+	}
+	if m.plan.split != nil {
+		r.Advantage = 0
+	}
+	if tokens > 0 && (row != nil || m.plan.split != nil) {
+		r.Advantage = weighted / tokens
+	}
+	if math.Abs(r.Advantage) < 1e-15 {
+		r.Advantage = 0
+	}
+}
