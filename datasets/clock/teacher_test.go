@@ -267,7 +267,7 @@ func TestToolTeachersCallAsTheRecipeMeasured(t *testing.T) {
 				switch {
 				case l.Calls >= l.Problem.Level:
 					many.add(l)
-				case l.Calls == 1 && l.Length() == 2*l.Problem.Level+10: // one call over everything, and nothing else
+				case slices.Index(l.Tokens[l.Prompt:], EndTool) == 3+2*l.Problem.Level: // one call over everything
 					few.add(l)
 				}
 			}
