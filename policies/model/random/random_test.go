@@ -91,13 +91,4 @@ func TestNormalIsTheSameToTheBitOnEveryPlatform(t *testing.T) {
 	}
 }
 
-func TestLogarithmAgreesWithTheLibrary(t *testing.T) {
-	for i := range uint64(10_000) {
-		x := math.Ldexp(1+Uniform(5, 0, i), -int(i%60))
-		if got, want := logarithm(x), math.Log(x); math.Abs(got-want) > 4e-16*max(1, math.Abs(want)) {
-			t.Fatalf("logarithm(%v) = %v, want %v", x, got, want)
-		}
-	}
-}
-
 var goldenNormals = []uint64{4604660750932111117, 4606153553855636520, 13832556073451668298, 13827288627878895429}
