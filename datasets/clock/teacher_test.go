@@ -267,7 +267,7 @@ func TestToolTeachersCallAsTheRecipeMeasured(t *testing.T) {
 				switch {
 				case l.Calls >= l.Problem.Level:
 					many.add(l)
-				case slices.Index(l.Tokens[l.Prompt:], EndTool) == 3+2*l.Problem.Level: // one call over everything
+				case l.Tokens[l.Prompt] == wordEquals && slices.Index(l.Tokens[l.Prompt:], EndTool) == 3+2*l.Problem.Level: // one call over everything
 					few.add(l)
 				}
 			}
