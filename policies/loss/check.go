@@ -87,7 +87,7 @@ func (c *composite) needsAdvantage() bool {
 }
 
 func (c *composite) needsBehavior() bool {
-	return (c.policy && !c.onPolicy && c.set.Denominator != denominatorProximal) || c.needsProximal() ||
+	return (c.policy && !c.onPolicy && c.set.Denominator != denominatorProximal) || c.set.correcting() ||
 		(c.set.KLCoef != 0 && c.set.KLAgainst == againstBehavior)
 }
 

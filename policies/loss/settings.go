@@ -51,31 +51,31 @@ type settings struct {
 	LogRatioClamp               float64
 	Denominator                 string
 
-	KLCoef, KLValueClamp   float64
-	KLKind, KLAgainst      string
-	EntropyCoef, SFTCoef   float64
-	Correction             string
-	CorrectionLevel        string
-	CorrectionCap          float64
-	CorrectionFloor        float64
-	CorrectionVeto         float64
-	CorrectionNormalize    bool
-	Reject, RejectStat     string
-	RejectLow, RejectHigh  float64
-	OffPolicyMask          float64
-	Convention             string
-	Cap                    float64
-	LengthScale            bool
-	TauPositive            float64
-	TauNegative            float64
-	Divergence             string
-	KeepLow, KeepHigh      float64
-	CovShare, CovCoef      float64
-	CovLow, CovHigh        float64
-	Seed                   float64
-	Beta, LabelSmoothing   float64
-	Confidence             string
-	PositiveOnly           bool
+	KLCoef, KLValueClamp  float64
+	KLKind, KLAgainst     string
+	EntropyCoef, SFTCoef  float64
+	Correction            string
+	CorrectionLevel       string
+	CorrectionCap         float64
+	CorrectionFloor       float64
+	CorrectionVeto        float64
+	CorrectionNormalize   bool
+	Reject, RejectStat    string
+	RejectLow, RejectHigh float64
+	OffPolicyMask         float64
+	Convention            string
+	Cap                   float64
+	LengthScale           bool
+	TauPositive           float64
+	TauNegative           float64
+	Divergence            string
+	KeepLow, KeepHigh     float64
+	CovShare, CovCoef     float64
+	CovLow, CovHigh       float64
+	Seed                  float64
+	Beta, LabelSmoothing  float64
+	Confidence            string
+	PositiveOnly          bool
 }
 
 // correcting reports whether the settings read π_proximal / π_behavior.
