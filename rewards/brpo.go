@@ -43,7 +43,7 @@ var brpoSpec = &spec{
 		"reward is the prior-weighted score, advantage the length-weighted mean of token_advantages",
 		"a trace's own summary is trained as the released code does with one summary a split: against the group",
 	},
-	promises: Promises{Monotone: true, Ordered: true},
+	promises: Promises{},
 	recommended: Recommended{
 		Strategy: "anytime", GroupSize: 8, Loss: "ppo", Aggregation: "dr_grpo", ClipLow: 0.2, ClipHigh: 0.2, Temperature: 1, Rate: 1e-6,
 	},

@@ -20,7 +20,7 @@ var dapoSpec = &spec{
 	filter:      "groups all right or all wrong",
 	differences: []string{"the code's punishment is not floored at -1: beyond the limit it keeps growing", "the code lets the raw reward of a group of one through"},
 	notes:       []string{"the punishment also falls on wrong answers", "limit and buffer hold for the paper's 20k-token setting: set both"},
-	promises:    Promises{ZeroSum: true, Monotone: true, PressesWrong: true},
+	promises:    Promises{ZeroSum: true, Monotone: true, Ordered: true, PressesWrong: true},
 	recommended: Recommended{
 		Strategy: "single", GroupSize: 16, Loss: "ppo", Aggregation: "token_mean", ClipLow: 0.2, ClipHigh: 0.28,
 		Temperature: 1, Rate: 1e-6, Dynamic: true,

@@ -20,12 +20,15 @@ func (t Tag) Firm() bool { return t == InCode || t == InPaper }
 // Promises are what a method's advantages and rewards guarantee; the property tests hold it to
 // them.
 type Promises struct {
-	ZeroSum  bool `json:"zero_sum"` // with its own estimator, a group's advantages add up to 0
-	Monotone bool `json:"monotone"` // of two right answers that differ in length only, the longer never earns more
-	// Ordered says that a right answer never ranks below a wrong one of its group, whatever the
-	// parameters and inputs. Where it is false, lint has to look.
+	// ZeroSum: with the method's own estimator, the advantages of a group add up to 0.
+	ZeroSum bool `json:"zero_sum"`
+	// Monotone: of two well-formed right answers that differ in length only, the longer never gets
+	// more reward nor more advantage.
+	Monotone bool `json:"monotone"`
+	// Ordered: with default parameters, a well-formed right answer never earns less reward than a
+	// well-formed wrong one of its group. Other parameters are lint's business.
 	Ordered bool `json:"ordered"`
-	// PressesWrong says that a wrong answer's length changes its reward: a known road to collapse.
+	// PressesWrong: a wrong answer's length changes its reward, a known road to collapse.
 	PressesWrong bool `json:"presses_wrong"`
 }
 

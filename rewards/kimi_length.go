@@ -17,7 +17,7 @@ var kimiLengthSpec = &spec{
 	needs:       FieldCorrect | FieldTokens,
 	differences: []string{"no code was released; hkust-nlp/Laser's port uses weight 0.4 with base scores 1 and -0.5"},
 	notes:       []string{"a wrong answer in the longer half is punished for its length", "the paper switches the term on after an initial phase", "with weight above 1 a long right answer can rank below a short wrong one"},
-	promises:    Promises{ZeroSum: true, Monotone: true, PressesWrong: true},
+	promises:    Promises{ZeroSum: true, Monotone: true, Ordered: true, PressesWrong: true},
 	recommended: Recommended{
 		Strategy: "single", GroupSize: 8, Loss: "ppo", Aggregation: "token_mean", ClipLow: 0.2, ClipHigh: 0.2,
 		Schedule: "rewards.params.weight: 0 in an initial phase, then constant",

@@ -16,7 +16,7 @@ var laserSpec = &spec{
 	source:      "arXiv 2505.15612; hkust-nlp/Laser verl/utils/reward_score/length_penalty.py",
 	needs:       FieldCorrect | FieldFormatted | FieldTokens,
 	differences: []string{"the code lets the raw reward of a group of one through"},
-	promises:    Promises{ZeroSum: true, Monotone: true},
+	promises:    Promises{ZeroSum: true, Monotone: true, Ordered: true},
 	recommended: laserRecipe,
 	params:      func() any { return &laserParams{} },
 	bind: func(p any, profile string) *plan {

@@ -73,12 +73,6 @@ func (m *Method) Stateful() bool { return m.plan.memory != nil }
 // AdvantageKind is the name of the estimator in use.
 func (m *Method) AdvantageKind() string { return m.kind.Name }
 
-// ZeroSum says that the advantages of every group that is kept add up to 0.
-func (m *Method) ZeroSum() bool {
-	own, _ := kindOf(m.spec.bind(m.defaults(), m.options.Profile).estimator)
-	return m.kind.ZeroSum && (m.spec.promises.ZeroSum || own.Name != m.kind.Name && m.plan.shape == nil)
-}
-
 // Check refuses a setting under which the method cannot do what it is for.
 func (m *Method) Check(s Setting) error {
 	if m.plan.fits == nil {
