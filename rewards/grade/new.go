@@ -9,7 +9,12 @@ import (
 
 // graders is the explicit table of everything New can build.
 var graders = map[string]func(name string, params map[string]any) (Grader, error){
-	"exact": newExactFromParams,
+	"exact":   newExactFromParams,
+	"math":    newMathFromParams,
+	"numeric": newNumericFromParams,
+	"text":    newTextFromParams,
+	"choice":  newChoiceFromParams,
+	"f1":      newF1FromParams,
 }
 
 // Names lists the graders that New knows, sorted.
@@ -34,4 +39,47 @@ func newExactFromParams(name string, params map[string]any) (Grader, error) {
 		return nil, err
 	}
 	return NewExact(opts)
+}
+
+func newMathFromParams(name string, params map[string]any) (Grader, error) {
+	opts := DefaultMathOptions()
+	if err := decodeParams(name, params, &opts); err != nil {
+		return nil, err
+	}
+	return NewMath(opts)
+}
+
+func newNumericFromParams(name string, params map[string]any) (Grader, error) {
+	opts := DefaultNumericOptions()
+	if err := decodeParams(name, params, &opts); err != nil {
+		return nil, err
+	}
+	return NewNumeric(opts)
+}
+
+func newChoiceFromParams(name string, params map[string]any) (Grader, error) {
+	opts := DefaultChoiceOptions()
+	if err := decodeParams(name, params, &opts); err != nil {
+		return nil, err
+	}
+	return NewChoice(opts), nil
+}
+
+func newTextFromParams(name string, params map[string]any) (Grader, error) {
+	opts := DefaultTextOptions()
+	if err := decodeParams(name, params, &opts); err != nil {
+		return nil, err
+	}
+	return NewText(opts), nil
+}
+
+func newF1FromParams(name string, params map[string]any) (Grader, error) {
+	opts := DefaultTextOptions()
+	if err := decodeParams(name, params, &opts); err != nil {
+		return nil, err
+	}
+	if !(opts.Threshold > 0 && opts.Threshold <= 1) {
+		return nil, fmt.Errorf("grader %q: parameter \"threshold\" is %v; it must be above 0 and at most 1", name, opts.Threshold)
+	}
+	return NewF1(opts), nil
 }

@@ -347,7 +347,10 @@ func (c *comparer) solution(n *expr.Node) (realSet, bool) {
 }
 
 func near(a, b float64) bool {
-	return a == b || math.Abs(a-b) <= 1e-9*max(1, math.Abs(a), math.Abs(b))
+	if math.IsInf(a, 0) || math.IsInf(b, 0) {
+		return a == b
+	}
+	return math.Abs(a-b) <= 1e-9*max(1, math.Abs(a), math.Abs(b))
 }
 
 // normal sorts and merges pieces that touch.

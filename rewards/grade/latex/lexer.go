@@ -106,6 +106,9 @@ func (l *lexer) skip(pos int) (int, bool) {
 			return end, true
 		}
 		if spacing[name] {
+			if (name == "left" || name == "right") && end < len(l.src) && l.src[end] == '.' {
+				end++
+			}
 			return end, true
 		}
 	case c >= utf8.RuneSelf:
@@ -216,12 +219,6 @@ func (l *lexer) command(pos int) token {
 	name, end := commandName(l.src, pos)
 	if t, ok := commands[name]; ok {
 		t.end = end
-		if t.kind == tSkip && name == "right" && end < len(l.src) && l.src[end] == '.' {
-			t.end++
-		}
-		if t.kind == tSkip && name == "left" && end < len(l.src) && l.src[end] == '.' {
-			t.end++
-		}
 		return t
 	}
 	if f, ok := functions[name]; ok {

@@ -28,7 +28,7 @@ var commands = map[string]token{
 	"sqrt": {kind: tRoot, text: "2"}, "cbrt": {kind: tRoot, text: "3"},
 	"sum": {kind: tSeries, text: "sum"}, "prod": {kind: tSeries, text: "prod"}, "int": {kind: tIntegral}, "lim": {kind: tLimit},
 	"bmod": op("mod"), "mod": op("mod"), "pmod": {kind: tPmod}, "overline": {kind: tOverline}, "bar": {kind: tOverline},
-	"angle": {kind: tSkip}, "triangle": {kind: tSkip}, "left": {kind: tSkip}, "right": {kind: tSkip}, "middle": {kind: tSkip},
+	"angle": {kind: tSkip}, "triangle": {kind: tSkip},
 	"partial": symbol("d"), "differentialD": symbol("d"),
 }
 
@@ -83,7 +83,7 @@ var subs = map[rune]byte{'₀': '0', '₁': '1', '₂': '2', '₃': '3', '₄': 
 var spacing = map[string]bool{
 	",": true, ";": true, ":": true, "!": true, " ": true, ">": true, "quad": true, "qquad": true, "thinspace": true, "enspace": true, "space": true,
 	"displaystyle": true, "textstyle": true, "scriptstyle": true, "limits": true, "nolimits": true, "big": true, "Big": true, "bigg": true, "Bigg": true,
-	"bigl": true, "bigr": true, "Bigl": true, "Bigr": true, "biggl": true, "biggr": true, "Biggl": true, "Biggr": true, "bigm": true,
+	"bigl": true, "bigr": true, "Bigl": true, "Bigr": true, "biggl": true, "biggr": true, "Biggl": true, "Biggr": true, "bigm": true, "left": true, "right": true, "middle": true,
 	"rm": true, "bf": true, "it": true, "sf": true, "tt": true, "boldmath": true, "small": true, "large": true, "Large": true, "LARGE": true, "huge": true, "nonumber": true, "notag": true, "hfill": true, "newline": true,
 	"/": true, "$": true,
 }
