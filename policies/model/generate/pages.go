@@ -1,0 +1,74 @@
+package generate
+
+import "pith/policies/model"
+
+// pagePositions is the number of positions in one page of the cache. Within a page the positions
+// are the fast axis of the keys, so that attention scores are vector operations over positions.
+const pagePositions = 32
+
+// shape is what decides the layout of a page; policies of equal shape share a pool.
+type shape struct{ layers, kvHeads, headDim int }
+
+func shapeOf(c model.Config) shape { return shape{c.NumLayers, c.NumKVHeads, c.HeadDim} }
+
+// layerFloats is the part of a page that belongs to one layer: for each key head the keys,
+// transposed, [d, positions], and then the values, [positions, d].
+func (s shape) layerFloats() int { return s.kvHeads * 2 * s.headDim * pagePositions }
+
+func (s shape) pageFloats() int { return s.layers * s.layerFloats() }
+
+// pagesFor is the number of pages that hold n positions.
+func pagesFor(n int) int { return (n + pagePositions - 1) / pagePositions }
+
+// page holds the keys and values of consecutive positions, for all layers. It is written by one
+// sequence and may be read by several once it is full.
+type page struct {
+	data []float32
+	refs int
+}
+
+// pool hands out the pages of one shape, up to a limit. Memory is taken from the system as it is
+// first needed and kept.
+type pool struct {
+	shape    shape
+	limit    int
+	made     int
+	used     int
+	promised int // pages that admitted sequences may still ask for
+	free     []*page
+}
+
+// slabPages is how many pages are allocated at a time.
+const slabPages = 8
+
+// available is the number of pages that are neither in use nor promised.
+func (p *pool) available() int { return p.limit - p.used - p.promised }
+
+// take returns a page with one reference. The caller has promised itself the page before.
+func (p *pool) take() *page {
+	if len(p.free) == 0 {
+		n := min(slabPages, p.limit-p.made)
+		if n < 1 {
+			panic("generate: page pool overrun; admission promised too much")
+		}
+		size := p.shape.pageFloats()
+		slab := make([]float32, n*size)
+		for i := range n {
+			p.free = append(p.free, &page{data: slab[i*size : (i+1)*size : (i+1)*size]})
+		}
+		p.made += n
+	}
+	pg := p.free[len(p.free)-1]
+	p.free = p.free[:len(p.free)-1]
+	pg.refs = 1
+	p.used++
+	return pg
+}
+
+// drop gives up one reference.
+func (p *pool) drop(pg *page) {
+	if pg.refs--; pg.refs == 0 {
+		p.free = append(p.free, pg)
+		p.used--
+	}
+}
