@@ -41,10 +41,10 @@ func TestLossesThatIgnoreZeroAdvantagesGetNothingFromThem(t *testing.T) {
 		t.Errorf("only %d losses ignore zero advantages; the plain policy gradients should", ignoring)
 	}
 	for name, params := range map[string]map[string]any{
-		"a KL term":             {"kl_coef": 0.1},
-		"an entropy bonus":      {"entropy_coef": 0.1},
-		"weights over a batch":  {"correction": "tis", "correction_normalize": true},
-		"nothing that hinders ": nil,
+		"a KL term":            {"kl_coef": 0.1},
+		"an entropy bonus":     {"entropy_coef": 0.1},
+		"weights over a batch": {"denominator": "proximal", "correction": "tis", "correction_normalize": true},
+		"nothing that hinders": nil,
 	} {
 		fn, _, err := New("ppo", params)
 		if err != nil {
