@@ -77,7 +77,7 @@ func TestGradientsAgreeWithCentralDifferences(t *testing.T) {
 				}
 				checked += len(b.LogProbs)
 			})
-			if kinks*10 > checked {
+			if kinks*4 > checked {
 				t.Errorf("%d of %d entries lay near a kink; the comparison says too little", kinks, checked)
 			}
 		})
@@ -92,8 +92,8 @@ func value(t *rapid.T, fn Fn, b *Batch) float64 {
 	return out.Value
 }
 
-// checkGradient compares with a fourth-order central difference. Two step widths that disagree
-// betray a kink between them; such entries are left out and counted.
+// checkGradient compares with a fourth-order central difference. Step widths that disagree betray a
+// kink within reach; such entries are left out and counted.
 func checkGradient(t *rapid.T, what string, x, got []float32, f func() float64) (kinks int) {
 	t.Helper()
 	central := func(i int, h float32) float64 {
@@ -105,12 +105,25 @@ func checkGradient(t *rapid.T, what string, x, got []float32, f func() float64) 
 		x[i] = keep
 		return (up - down) / (2 * float64(h))
 	}
+	sides := func(i int, h float32) float64 {
+		keep := x[i]
+		at := f()
+		x[i] = keep + h
+		up := f()
+		x[i] = keep - h
+		down := f()
+		x[i] = keep
+		return math.Abs(up-2*at+down) / float64(h)
+	}
 	for i := range x {
 		wide, narrow := central(i, 8*grid), central(i, 4*grid)
 		narrower := central(i, 2*grid)
 		coarse, want := (4*narrow-wide)/3, (4*narrower-narrow)/3
 		scale := max(math.Abs(want), 1e-3)
-		if math.Abs(coarse-want) > 1e-7*scale {
+		// A kink exactly at x leaves central differences agreeing with each other, but the two sides
+		// do not meet: their gap stays when the step halves.
+		gap, halfGap := sides(i, 4*grid), sides(i, 2*grid)
+		if math.Abs(coarse-want) > 1e-7*scale || (halfGap > 0.75*gap && halfGap > 1e-6*scale) {
 			kinks++
 			continue
 		}
