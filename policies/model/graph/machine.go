@@ -1,6 +1,7 @@
 package graph
 
 import (
+	"cmp"
 	"errors"
 	"fmt"
 
@@ -107,11 +108,15 @@ type program[T Float] struct {
 func (p *program[T]) run(b *Batch, o Objective[T]) (Scores[T], error) {
 	p.lay.set(b)
 	copy(p.tokens.data, b.Tokens)
-	p.objective = o
+	var failed error // kept apart, since Gorgonia's error hides what it wraps
+	p.objective = func(logProb, entropy, gradLogProb, gradEntropy []T) (value T, err error) {
+		value, failed = o(logProb, entropy, gradLogProb, gradEntropy)
+		return value, failed
+	}
 	defer func() { p.objective = nil }()
 	p.vm.Reset()
 	if err := p.vm.RunAll(); err != nil {
-		return Scores[T]{}, fmt.Errorf("graph: %w", err)
+		return Scores[T]{}, cmp.Or(failed, fmt.Errorf("graph: %w", err))
 	}
 	n := len(p.lay.targets)
 	return Scores[T]{
