@@ -3,6 +3,7 @@ package grade
 import (
 	"errors"
 	"fmt"
+	"math"
 	"strings"
 	"time"
 
@@ -123,11 +124,16 @@ func NewMath(opts MathOptions) (*Math, error) {
 	policy.VectorAsTuple = opts.VectorAsTuple
 	policy.DegreesAsRadians = opts.DegreesAsRadians
 	policy.BareBase = opts.BaseSubscript == "optional"
+	literal := opts.Profile == "math_verify"
+	if literal {
+		policy.SmallRelative = math.Inf(1)
+		policy.DegreesAsRadians = false
+	}
 	return &Math{
 		opts:    opts,
 		policy:  policy,
 		profile: profiles[opts.Profile],
-		extract: extract.Options{ThinkStart: opts.ThinkStart, ThinkEnd: opts.ThinkEnd, AnswerInThinking: opts.AnswerInThinking, Window: opts.Window},
+		extract: extract.Options{ThinkStart: opts.ThinkStart, ThinkEnd: opts.ThinkEnd, AnswerInThinking: opts.AnswerInThinking, Window: opts.Window, OnlyBoxed: literal},
 	}, nil
 }
 

@@ -138,7 +138,11 @@ func (p *pairing) readings(g, a latex.Parsed) []reading {
 }
 
 func (p *pairing) read(text string, o latex.Options) (latex.Parsed, error) {
-	return latex.Parse(text, o, p.b)
+	parsed, err := latex.Parse(text, o, p.b)
+	if err == nil && p.m.opts.Profile == "math_verify" {
+		parsed.Node = literal(parsed.Node)
+	}
+	return parsed, err
 }
 
 // candidates lists what of an extracted text may be the answer: all of it, or, where a phrase was

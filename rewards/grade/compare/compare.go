@@ -32,7 +32,7 @@ type Policy struct {
 	VectorAsTuple bool
 	// DegreesAsRadians accepts 30 degrees for pi/6; a degree mark is otherwise a unit.
 	DegreesAsRadians bool
-	// BareBase accepts a numeral without its base where the gold answer shows one.
+	// BareBase accepts a numeral without its base where the other side shows one.
 	BareBase bool
 }
 

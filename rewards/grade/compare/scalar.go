@@ -58,7 +58,7 @@ func (c *comparer) scalarValues(g, p *expr.Node) (bool, error) {
 		return false, nil
 	}
 	if g.Kind == expr.Number && p.Kind == expr.Number && g.Base != p.Base {
-		if g.Base == 0 || p.Base != 0 || !c.BareBase {
+		if g.Base != 0 && p.Base != 0 || !c.BareBase {
 			return false, nil
 		}
 	}
@@ -204,9 +204,14 @@ func close(a, b expr.Value) bool {
 func (c *comparer) expressions(g, p *expr.Node, names []string) (bool, error) {
 	whole := wholeNames(g, p)
 	rng := rand.New(rand.NewPCG(seedOf(names), 0x9e3779b97f4a7c15))
-	const exactPoints = 2
+	// Two residues decide; variables that must be whole are tried at consecutive values, because
+	// floors and signs of (-1)^n repeat.
+	exactPoints := 2
+	if len(whole) > 0 {
+		exactPoints = 8
+	}
 	exact := 0
-	for try := 0; try < 6 && exact < exactPoints; try++ {
+	for try := 0; try < exactPoints+4 && exact < exactPoints; try++ {
 		at := c.point(names, whole, rng, try)
 		gm, err1 := expr.Modular(g, at, c.b)
 		pm, err2 := expr.Modular(p, at, c.b)
@@ -227,7 +232,7 @@ func (c *comparer) expressions(g, p *expr.Node, names []string) (bool, error) {
 	}
 	complexNumbers := speaksOfI(g) || speaksOfI(p)
 	agreed := 0
-	for try := 0; try < 12 && agreed < 5; try++ {
+	for try := 0; try < 12 && agreed < max(5, exactPoints); try++ {
 		at := c.point(names, whole, rng, try)
 		gv, err1 := expr.Complex(g, at, c.b)
 		pv, err2 := expr.Complex(p, at, c.b)
@@ -322,7 +327,7 @@ func (c *comparer) point(names []string, whole map[string]bool, rng *rand.Rand, 
 			h := seedOf([]string{name})
 			at[name] = expr.PointValue{Residue: h % expr.Prime, Float: float64(h%1000) + 0.5}
 		case whole[name]:
-			k := int64(rng.IntN(9) + 2 + 3*((i+try)%3))
+			k := int64(2 + (3*i+try*(i+1))%11)
 			at[name] = expr.PointValue{Residue: uint64(k), Whole: new(big.Rat).SetInt64(k), Float: float64(k)}
 		default:
 			f := 0.3 + 2.4*rng.Float64()

@@ -165,13 +165,17 @@ func hasRelation(n *expr.Node) bool {
 func (c *comparer) single(g, p *expr.Node) (bool, error) {
 	for _, side := range []**expr.Node{&g, &p} {
 		if n := *side; members(n) && len(n.Args) >= 1 {
-			first := n.Args[0]
+			first, alike := n.Args[0], true
 			for _, other := range n.Args[1:] {
-				if ok, err := c.equal(first, other); !ok || err != nil {
+				ok, err := c.equal(first, other)
+				if err != nil {
 					return false, err
 				}
+				alike = alike && ok
 			}
-			*side = first
+			if alike {
+				*side = first
+			}
 		}
 	}
 	if g.Scalar() && p.Scalar() {

@@ -21,12 +21,12 @@ type box struct {
 // boxes finds the last box, and with it those that stand so close before it that they belong to
 // the same answer: within 10 bytes, or within 70 with a connective between and other content
 // (the distances are Math-Verify's, math_verify/parser.py).
-func boxes(text string) (Found, boxState) {
+func boxes(text string, o Options) (Found, boxState) {
 	limit := len(text)
 	var last box
 	state := boxNone
 	for tries := 0; tries < 64; tries++ {
-		b, ok, seen := boxBefore(text, limit)
+		b, ok, seen := boxBefore(text, limit, o.OnlyBoxed)
 		if !seen {
 			break
 		}
@@ -41,8 +41,8 @@ func boxes(text string) (Found, boxState) {
 		return Found{}, state
 	}
 	parts := []string{last.content}
-	for len(parts) < maxBoxes {
-		b, ok, seen := boxBefore(text, last.start)
+	for len(parts) < maxBoxes && !o.SingleBox {
+		b, ok, seen := boxBefore(text, last.start, o.OnlyBoxed)
 		if !seen || !ok || b.end > last.start {
 			break
 		}
@@ -84,8 +84,8 @@ func distinct(parts []string) []string {
 }
 
 // boxBefore reads the last box command before limit. ok is false when its brace is not closed.
-func boxBefore(text string, limit int) (b box, ok, seen bool) {
-	start := lastCommand(text[:limit])
+func boxBefore(text string, limit int, onlyBoxed bool) (b box, ok, seen bool) {
+	start := lastCommand(text[:limit], onlyBoxed)
 	if start < 0 {
 		return box{}, false, false
 	}
@@ -128,14 +128,14 @@ func boxBefore(text string, limit int) (b box, ok, seen bool) {
 // limitOf bounds how far the closing brace of a box may be from its opening.
 func limitOf(pos int) int { return pos + 16<<10 }
 
-func lastCommand(text string) int {
+func lastCommand(text string, onlyBoxed bool) int {
 	for {
 		i := strings.LastIndex(text, "box")
 		if i < 0 {
 			return -1
 		}
 		for _, head := range []string{"\\", "\\f", "\\frame"} {
-			if strings.HasSuffix(text[:i], head) {
+			if strings.HasSuffix(text[:i], head) && (head == "\\" || !onlyBoxed) {
 				if head != "\\" || strings.HasPrefix(text[i:], "boxed") {
 					return i - len(head)
 				}
@@ -151,7 +151,7 @@ func Unbox(text string) (string, bool) {
 	if !strings.HasPrefix(trimmed, "\\") {
 		return text, false
 	}
-	b, ok, seen := boxBefore(trimmed, len(trimmed))
+	b, ok, seen := boxBefore(trimmed, len(trimmed), false)
 	if seen && ok && b.start == 0 && b.end == len(trimmed) {
 		return b.content, true
 	}

@@ -43,6 +43,10 @@ type Options struct {
 	ThinkStart, ThinkEnd []string
 	// AnswerInThinking also accepts an answer of a response whose thinking never ended.
 	AnswerInThinking bool
+	// SingleBox takes the last box alone, however close others stand before it.
+	SingleBox bool
+	// OnlyBoxed leaves \fbox out.
+	OnlyBoxed bool
 	// Window is how many bytes at the end of a response are read.
 	Window int
 }
@@ -87,12 +91,15 @@ func Find(response string, o Options) (Found, string) {
 	if hopeAt >= 0 {
 		return hope, ""
 	}
-	boxed, state := boxes(text)
+	boxed, state := boxes(text, o)
 	switch state {
 	case boxFound:
 		return boxed, ""
 	case boxUnclosed:
 		return Found{}, UnclosedBox
+	}
+	if o.OnlyBoxed && strings.Contains(text, "\\fbox{") {
+		return Found{}, NoAnswer
 	}
 	for _, rule := range []func(string) (Found, bool){hashes, phrase, lastFormula, whole, lastNumber} {
 		if f, ok := rule(text); ok {

@@ -40,7 +40,7 @@ func finalHope(text string) (Found, int) {
 	if body == "" {
 		return Found{}, -1
 	}
-	if b, state := boxes(body); state == boxFound {
+	if b, state := boxes(body, Options{}); state == boxFound {
 		return b, start
 	}
 	if f, ok := leading(body); ok && f.Rule == Display {

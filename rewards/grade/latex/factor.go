@@ -314,6 +314,8 @@ func (p *parser) unitAhead() bool {
 	case tText:
 		text := strings.TrimSpace(p.tok.text)
 		return connective(text) == "" && text != "U" && !strings.ContainsAny(text, "=<>0123456789\\$")
+	case tFunc: // minutes and seconds, where no argument follows
+		return (p.tok.text == "min" || p.tok.text == "sec") && p.lex(p.tok.end).kind == tEnd
 	case tWord:
 		return units[p.tok.text] || p.tok.spaced && len(p.tok.text) >= 3
 	}

@@ -210,20 +210,29 @@ func (p *parser) bounds() (lower, upper *expr.Node, err error) {
 		switch {
 		case p.tok.is("_"):
 			p.next()
-			if p.tok.kind == tGroup {
-				lower, err = p.group()
-			} else {
-				lower, err = p.script()
-			}
+			lower, err = p.bound()
 		case p.tok.is("^"):
 			p.next()
-			upper, err = p.script()
+			upper, err = p.bound()
 		}
 		if err != nil {
 			return nil, nil, err
 		}
 	}
 	return lower, upper, nil
+}
+
+// bound reads one bound: an operand with its sign, and no script of its own.
+func (p *parser) bound() (*expr.Node, error) {
+	minus := p.tok.is("-")
+	if minus || p.tok.is("+") {
+		p.next()
+	}
+	n, err := p.primary()
+	if err == nil && minus {
+		n = negate(n)
+	}
+	return n, err
 }
 
 func (p *parser) series() (*expr.Node, error) {

@@ -475,7 +475,7 @@ func (p *parser) startsFactor(left *expr.Node) bool {
 	case tConst, tFunc, tGroup, tFrac, tBinom, tRoot, tSeries, tLimit, tIntegral, tOverline, tBegin, tSkip, tPart:
 		return true
 	case tWord:
-		return true
+		return !(p.inRange > 0 && len(p.tok.text) == 2 && p.tok.text[0] == 'd')
 	case tOpen:
 		return !collection(left) || p.tok.text != "["
 	case tNumber:

@@ -48,7 +48,7 @@ var functions = map[string]string{
 var words = map[string]token{
 	"sqrt": {kind: tRoot, text: "2"}, "cbrt": {kind: tRoot, text: "3"}, "pi": constant("pi"), "Pi": constant("pi"),
 	"infinity": constant("inf"), "Infinity": constant("inf"), "inf": constant("inf"), "infty": constant("inf"), "oo": constant("inf"), "INF": constant("inf"),
-	"or": op("or"), "and": op("and"), "union": op("cup"), "cup": op("cup"), "intersection": op("cap"), "in": op("in"), "mod": op("mod"),
+	"or": op("or"), "and": op("and"), "union": op("cup"), "intersection": op("cap"), "mod": op("mod"),
 	"percent": op("%"), "percentage": op("%"), "pct": op("%"), "degrees": op("°"), "degree": op("°"), "deg": op("°"),
 	"alpha": symbol("alpha"), "beta": symbol("beta"), "gamma": symbol("gamma"), "theta": symbol("theta"), "lambda": symbol("lambda"), "phi": symbol("phi"), "omega": symbol("omega"),
 	"million": scale("1000000"), "billion": scale("1000000000"), "trillion": scale("1000000000000"), "thousand": scale("1000"),
@@ -105,7 +105,7 @@ var ignoredWithArgument = map[string]bool{"phantom": true, "hphantom": true, "vp
 
 // units are dropped after a number. Single letters are not here: they may be variables.
 var units = setOf(
-	"mm", "cm", "dm", "km", "kg", "mg", "lb", "lbs", "oz", "ft", "yd", "mi", "mph", "kph", "kmh", "ml", "mL", "sec", "secs", "mins", "hr", "hrs", "ms",
+	"mm", "cm", "dm", "in", "km", "kg", "mg", "lb", "lbs", "oz", "ft", "yd", "mi", "mph", "kph", "kmh", "ml", "mL", "sec", "secs", "mins", "hr", "hrs", "ms",
 	"Hz", "kHz", "kJ", "kW", "kWh", "Pa", "kPa", "atm", "mol", "cc", "sq", "cu", "rad", "USD", "EUR", "GBP", "cents", "cent", "th", "st", "nd", "rd", "pts", "gal",
 )
 
