@@ -3,6 +3,7 @@ package generate
 import (
 	"errors"
 	"fmt"
+	"math"
 )
 
 // Finish is why a sequence ended.
@@ -52,6 +53,9 @@ var ErrNotFinite = errors.New("the logits are not finite: the policy has diverge
 type Options struct {
 	// Slots is how many sequences decode at the same time. Default 128.
 	Slots int
+	// MaxContext bounds prompt and response together below what the policy allows. Default: what
+	// the policy allows.
+	MaxContext int
 	// CacheBytes bounds the memory of keys and values for each shape of policy. A request waits
 	// until its worst case fits. 0 means enough for every slot at the full context.
 	CacheBytes int64
@@ -60,14 +64,15 @@ type Options struct {
 // Decoder is a batch that requests join in the order of their submission and leave sequence by
 // sequence. One goroutine owns it.
 type Decoder struct {
-	slots  int
-	bytes  int64
-	pools  map[shape]*pool
-	queue  []*Job // not all samples admitted yet, in order
-	active []*sequence
-	spare  []*sequence // finished, for reuse
-	ended  []*Job      // since the last step
-	handed []*Job      // what the last step returned
+	slots   int
+	context int
+	bytes   int64
+	pools   map[shape]*pool
+	queue   []*Job // not all samples admitted yet, in order
+	active  []*sequence
+	spare   []*sequence // finished, for reuse
+	ended   []*Job      // since the last step
+	handed  []*Job      // what the last step returned
 
 	policies []*Policy // of the running step
 	segs     []segment
@@ -89,9 +94,12 @@ type Stats struct {
 
 // NewDecoder makes an empty batch.
 func NewDecoder(o Options) *Decoder {
-	d := &Decoder{slots: o.Slots, bytes: o.CacheBytes, pools: map[shape]*pool{}}
+	d := &Decoder{slots: o.Slots, context: o.MaxContext, bytes: o.CacheBytes, pools: map[shape]*pool{}}
 	if d.slots < 1 {
 		d.slots = 128
+	}
+	if d.context < 1 {
+		d.context = math.MaxInt
 	}
 	d.runFn = d.runBlocks
 	return d
@@ -102,6 +110,7 @@ type Job struct {
 	req     Request
 	state   jobState
 	pool    *pool
+	context int     // tokens of a sequence at the most
 	length  int     // tokens of prompt and prefix
 	tokens  []int32 // both
 	pages   []*page // of prompt and prefix, until the last sample is admitted
@@ -150,7 +159,7 @@ type sequence struct {
 
 // limit is how many tokens a sample of j may have.
 func (j *Job) limit() int {
-	return min(j.req.Params.MaxTokens-len(j.req.Prefix), j.req.Policy.config.MaxContext-j.length)
+	return min(j.req.Params.MaxTokens-len(j.req.Prefix), j.context-j.length)
 }
 
 // samplePages is how many pages one sample of j may need beside the full ones it shares.
@@ -188,7 +197,7 @@ func (d *Decoder) newJob(r Request) (*Job, error) {
 		return nil, errors.New("no policy")
 	}
 	c := r.Policy.config
-	j := &Job{req: r, length: len(r.Prompt) + len(r.Prefix), live: r.N}
+	j := &Job{req: r, context: min(d.context, c.MaxContext), length: len(r.Prompt) + len(r.Prefix), live: r.N}
 	switch {
 	case r.N < 1:
 		return nil, fmt.Errorf("number of samples is %d, want at least 1", r.N)
@@ -196,10 +205,10 @@ func (d *Decoder) newJob(r Request) (*Job, error) {
 		return nil, fmt.Errorf("index of the first sample is %d, want 0 or more", r.First)
 	case j.length == 0:
 		return nil, errors.New("the prompt is empty")
-	case j.length >= c.MaxContext && len(r.Prompt) >= c.MaxContext:
-		return nil, fmt.Errorf("the prompt has %d tokens, the context holds %d with the response", len(r.Prompt), c.MaxContext)
-	case j.length > c.MaxContext:
-		return nil, fmt.Errorf("prompt and prefix have %d tokens, the context holds %d", j.length, c.MaxContext)
+	case len(r.Prompt) >= j.context:
+		return nil, fmt.Errorf("the prompt has %d tokens, the context holds %d with the response", len(r.Prompt), j.context)
+	case j.length > j.context:
+		return nil, fmt.Errorf("prompt and prefix have %d tokens, the context holds %d", j.length, j.context)
 	}
 	if err := r.Policy.checkTokens("prompt", r.Prompt); err != nil {
 		return nil, err
@@ -227,7 +236,7 @@ func (d *Decoder) poolOf(p *Policy) *pool {
 		d.pools[p.shape] = pl
 	}
 	// Shapes may come with different contexts; the default grows to the largest.
-	limit := defaultPages(d.slots, p.config.MaxContext)
+	limit := defaultPages(d.slots, min(d.context, p.config.MaxContext))
 	if d.bytes > 0 {
 		limit = int(d.bytes / int64(4*p.shape.pageFloats()))
 	}

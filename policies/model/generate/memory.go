@@ -21,7 +21,7 @@ func (m Memory) Total(policies int) int64 { return int64(policies)*m.Policy + m.
 func Estimate(c model.Config, o Options) Memory {
 	d := NewDecoder(o)
 	page := int64(4 * shapeOf(c).pageFloats())
-	pages := int64(defaultPages(d.slots, c.MaxContext))
+	pages := int64(defaultPages(d.slots, min(d.context, c.MaxContext)))
 	if o.CacheBytes > 0 {
 		pages = o.CacheBytes / page
 	}
@@ -30,7 +30,7 @@ func Estimate(c model.Config, o Options) Memory {
 		Policy:    packedBytes(c),
 		Cache:     pages * page,
 		Workspace: int64(kernel.Threads()) * int64(4*perRow*chunkRows),
-		Sequence:  int64(pagesFor(c.MaxContext)) * page,
+		Sequence:  int64(pagesFor(min(d.context, c.MaxContext))) * page,
 	}
 }
 

@@ -1,0 +1,89 @@
+package generate_test
+
+import (
+	"fmt"
+	"math/rand/v2"
+	"testing"
+
+	"pith/policies/model"
+	"pith/policies/model/generate"
+)
+
+// quickstart is the shape of the policy that ships with pith, 0.5 M parameters.
+var quickstart = model.Config{Arch: model.Llama, VocabSize: 64, HiddenSize: 128, IntermediateSize: 256, NumLayers: 3,
+	NumHeads: 4, NumKVHeads: 4, HeadDim: 32, MaxContext: 288, RMSNormEps: 1e-5, RopeTheta: 1000, TieEmbeddings: true,
+	BOS: 1, EOS: 2, PAD: 0}
+
+// BenchmarkDecode measures sampled tokens per second with the given number of sequences running:
+// prompts of 13 tokens in groups of up to 12, responses of 64 tokens.
+func BenchmarkDecode(b *testing.B) {
+	for _, n := range []int{1, 16, 64, 256} {
+		b.Run(fmt.Sprintf("sequences=%d", n), func(b *testing.B) {
+			decode(b, quickstart, n, 13, 64)
+		})
+	}
+}
+
+// decode samples n sequences at a time, refilling, until b is satisfied.
+func decode(b *testing.B, c model.Config, n, prompt, response int) {
+	w := model.NewWeights(c)
+	w.Init(1, model.InitOptions{})
+	p := generate.Pack(w)
+	r := rand.New(rand.NewPCG(1, 2))
+	d := generate.NewDecoder(generate.Options{Slots: n})
+	params := generate.Params{MaxTokens: response, Temperature: 1, TopP: 1}
+	seed := 0
+	b.ReportAllocs()
+	for b.Loop() {
+		for d.Waiting() < 12 {
+			seed++
+			params.Seed = uint64(seed)
+			if _, err := d.Submit(generate.Request{Policy: p, Prompt: tokens(r, c.VocabSize, prompt), N: min(n, 12), Params: params}); err != nil {
+				b.Fatal(err)
+			}
+		}
+		d.Step()
+	}
+	b.ReportMetric(float64(d.Stats().OutputTokens)/b.Elapsed().Seconds(), "tokens/s")
+}
+
+// BenchmarkScore measures positions scored per second: prefixes of one response at five budgets,
+// as the budget curves ask for them, and unrelated sequences.
+func BenchmarkScore(b *testing.B) {
+	w := model.NewWeights(quickstart)
+	w.Init(1, model.InitOptions{})
+	p := generate.Pack(w)
+	r := rand.New(rand.NewPCG(1, 2))
+	var budgets, apart [][]int32
+	for range 16 {
+		prompt := tokens(r, 64, 13)
+		for range 12 {
+			response := tokens(r, 64, 64)
+			for _, cut := range []int{4, 8, 16, 32, 64} {
+				s := append(append(append([]int32{}, prompt...), response[:cut]...), 5, 4, 7)
+				budgets = append(budgets, s)
+			}
+		}
+	}
+	for range 1000 {
+		apart = append(apart, tokens(r, 64, 60))
+	}
+	for _, tc := range []struct {
+		name string
+		in   [][]int32
+	}{{"budgets", budgets}, {"apart", apart}} {
+		b.Run(tc.name, func(b *testing.B) {
+			n := 0
+			for _, s := range tc.in {
+				n += len(s)
+			}
+			b.ReportAllocs()
+			for b.Loop() {
+				if _, err := p.Score(b.Context(), tc.in); err != nil {
+					b.Fatal(err)
+				}
+			}
+			b.ReportMetric(float64(n)*float64(b.N)/b.Elapsed().Seconds(), "tokens/s")
+		})
+	}
+}
