@@ -8,7 +8,7 @@ import (
 	"strings"
 )
 
-//go:embed presets/*.yaml methods/*.yaml
+//go:embed presets/*.yaml methods/*.yaml pretrain/*.yaml
 var files embed.FS
 
 //go:embed all:policies
@@ -25,6 +25,12 @@ func PresetYAML(name string) ([]byte, error) { return read("presets", "preset", 
 
 // MethodYAML returns the text of a method file.
 func MethodYAML(name string) ([]byte, error) { return read("methods", "method", name) }
+
+// Recipes lists the embedded recipes of pith pretrain.
+func Recipes() []string { return names("pretrain") }
+
+// RecipeYAML returns the text of a recipe.
+func RecipeYAML(name string) ([]byte, error) { return read("pretrain", "recipe", name) }
 
 // BasePolicies lists the policies that ship with pith, for policy.base builtin:NAME.
 func BasePolicies() []string {

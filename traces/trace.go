@@ -28,6 +28,7 @@ const (
 	Filtered     Status = "filtered"      // removed from the update by the method's filter; Dropped is true
 	Failed       Status = "failed"        // the engine, a tool or the grader failed, with the length so far
 	DeadLettered Status = "dead_lettered" // could not be delivered or decoded
+	Evaluated    Status = "evaluated"     // held out: measured, never trained on
 )
 
 // SegmentKind names what a token range of a response is.

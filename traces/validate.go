@@ -240,9 +240,9 @@ func (v *validator) judgement(t *Trace) {
 		v.failf("verdict is %q, must be right, wrong or no_score", t.Verdict)
 	}
 	switch t.Status {
-	case "", Trained, Filtered, Failed, DeadLettered:
+	case "", Trained, Filtered, Failed, DeadLettered, Evaluated:
 	default:
-		v.failf("status is %q, must be trained, filtered, failed or dead_lettered", t.Status)
+		v.failf("status is %q, must be trained, filtered, failed, dead_lettered or evaluated", t.Status)
 	}
 	v.finite("temperature", t.Temperature)
 	v.finite("reward", t.Reward)

@@ -1,0 +1,108 @@
+package main
+
+import (
+	"encoding/json"
+	"fmt"
+	"strings"
+
+	"github.com/spf13/cobra"
+
+	"pith/configs"
+	"pith/trainer"
+)
+
+func newConfig(io stdio) *cobra.Command {
+	cmd := &cobra.Command{Use: "config", Short: "Show, check and list configs", Args: noArgs,
+		RunE: func(cmd *cobra.Command, _ []string) error { return cmd.Help() }}
+	cmd.AddCommand(newConfigShow(io), newConfigCheck(io), newConfigPresets(io))
+	return cmd
+}
+
+func newConfigShow(io stdio) *cobra.Command {
+	var flags configFlags
+	var asJSON bool
+	cmd := &cobra.Command{
+		Use:   "show [CONFIG]",
+		Short: "Print the resolved config and the arithmetic that follows from it",
+		Args:  argsBetween(0, 1, "at most one config file"),
+		RunE: func(_ *cobra.Command, args []string) error {
+			c, err := flags.load(args)
+			if err != nil {
+				return err
+			}
+			a, err := trainer.Derive(c)
+			if err != nil {
+				return err
+			}
+			if asJSON {
+				e := json.NewEncoder(io.out)
+				e.SetIndent("", "  ")
+				return e.Encode(struct {
+					Config     configs.Config     `json:"config"`
+					Arithmetic trainer.Arithmetics `json:"arithmetic"`
+				}{c, a})
+			}
+			text, err := c.YAML()
+			if err != nil {
+				return err
+			}
+			for _, line := range a.Lines() {
+				fmt.Fprintln(io.out, "# "+line)
+			}
+			fmt.Fprintf(io.out, "%s", text)
+			return nil
+		},
+	}
+	flags.register(cmd)
+	cmd.Flags().BoolVar(&asJSON, "json", false, "as JSON")
+	return cmd
+}
+
+func newConfigCheck(io stdio) *cobra.Command {
+	var flags configFlags
+	cmd := &cobra.Command{
+		Use:   "check [CONFIG]",
+		Short: "Check a config as train would, without running it",
+		Args:  argsBetween(0, 1, "at most one config file"),
+		RunE: func(cmd *cobra.Command, args []string) error {
+			c, err := flags.load(args)
+			if err != nil {
+				return err
+			}
+			if err := trainer.Check(c); err != nil {
+				return err
+			}
+			fmt.Fprintln(io.out, "ok")
+			return nil
+		},
+	}
+	flags.register(cmd)
+	return cmd
+}
+
+func newConfigPresets(io stdio) *cobra.Command {
+	return &cobra.Command{
+		Use:   "presets [NAME]",
+		Short: "List the presets, or print one",
+		Args:  argsBetween(0, 1, "at most one preset"),
+		RunE: func(_ *cobra.Command, args []string) error {
+			if len(args) == 1 {
+				text, err := configs.PresetYAML(args[0])
+				if err != nil {
+					return err
+				}
+				fmt.Fprintf(io.out, "%s", text)
+				return nil
+			}
+			for _, name := range configs.Presets() {
+				text, err := configs.PresetYAML(name)
+				if err != nil {
+					return err
+				}
+				first, _, _ := strings.Cut(string(text), "\n")
+				fmt.Fprintf(io.out, "%-20s %s\n", name, strings.TrimPrefix(first, "# "))
+			}
+			return nil
+		},
+	}
+}

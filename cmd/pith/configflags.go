@@ -1,0 +1,32 @@
+package main
+
+import (
+	"os"
+
+	"github.com/spf13/cobra"
+
+	"pith/configs"
+)
+
+// configFlags are the flags of every command that reads a config.
+type configFlags struct {
+	presets []string
+	method  string
+	set     []string
+}
+
+func (f *configFlags) register(cmd *cobra.Command) {
+	cmd.Flags().StringArrayVar(&f.presets, "preset", nil, "a preset to start from (repeatable); see pith config presets")
+	cmd.Flags().StringVar(&f.method, "method", "", "a method file laid over the config; see pith methods")
+	cmd.Flags().StringArrayVar(&f.set, "set", nil, "path=value, over everything else (repeatable); method.X is rewards.params.X")
+}
+
+// load merges defaults < presets < file < method < environment < --set. Without a preset and a
+// file it is the quickstart.
+func (f *configFlags) load(args []string) (configs.Config, error) {
+	s := configs.Sources{Presets: f.presets, Files: args, Method: f.method, Environ: os.Environ(), Set: f.set}
+	if len(s.Presets) == 0 && len(s.Files) == 0 {
+		s.Presets = []string{"quickstart"}
+	}
+	return configs.Load(s)
+}

@@ -1,0 +1,160 @@
+package trainer
+
+import (
+	"fmt"
+	"slices"
+
+	"pith/configs"
+	"pith/datasets/families"
+	"pith/policies/builtin"
+	"pith/policies/loss"
+	"pith/policies/model"
+	"pith/policies/tokenizer"
+	"pith/rewards"
+	"pith/rewards/grade"
+	"pith/rewards/lint"
+	"pith/trainer/schedule"
+)
+
+// parts are what a config names, opened but not started: no goroutine, no file of the run.
+type parts struct {
+	family      *families.Family
+	tokenizer   tokenizer.Tokenizer
+	weights     *model.Weights
+	grader      grade.Grader
+	method      *rewards.Method
+	loss        loss.Fn
+	aggregation loss.Aggregation
+	schedules   []scheduled
+}
+
+// scheduled is a number that changes over steps.
+type scheduled struct {
+	target string
+	at     schedule.Schedule
+}
+
+// open builds the parts of a config. All that is wrong is reported at once, with key paths.
+func open(c configs.Config) (*parts, error) {
+	var p parts
+	var problems []string
+	bad := func(path string, err error) {
+		if err != nil {
+			problems = append(problems, path+": "+err.Error())
+		}
+	}
+	var err error
+	p.family, err = families.Open(c.Data.Source, c.Run.Seed, c.Data.Params)
+	bad("data", err)
+	p.weights, p.tokenizer, err = builtin.Open(c.Policy.Base)
+	bad("policy.base", err)
+	p.grader, err = grade.New(c.Data.Grader, c.Data.Grade)
+	bad("data.grader", err)
+	p.method, err = rewards.New(c.Rewards.Method, rewards.Options{
+		Profile: c.Rewards.Profile, Params: c.Rewards.Params, Advantage: advantageOptions(c.Advantage),
+	})
+	bad("rewards", err)
+	p.loss, _, err = loss.New(c.Loss.Kind, c.Loss.Params)
+	bad("loss", err)
+	p.aggregation, err = loss.ParseAggregation(c.Loss.Aggregation)
+	bad("loss.aggregation", err)
+	for i, s := range c.Schedule {
+		at, err := schedule.New(scheduleSpec(s))
+		bad(fmt.Sprintf("schedule[%d]", i), err)
+		if err == nil {
+			bad(fmt.Sprintf("schedule[%d].target", i), checkTarget(s.Target))
+			p.schedules = append(p.schedules, scheduled{s.Target, at})
+		}
+	}
+	if len(problems) > 0 {
+		return nil, &configs.Error{Problems: problems}
+	}
+	if err := p.fit(c); err != nil {
+		return nil, err
+	}
+	return &p, nil
+}
+
+// fit checks the combinations that only the opened parts can show to be impossible.
+func (p *parts) fit(c configs.Config) error {
+	var problems []string
+	if err := p.method.Check(rewards.Setting{GroupSize: c.Rollout.SamplesPerPrompt, MaxTokens: c.Rollout.MaxTokens}); err != nil {
+		problems = append(problems, "rewards: "+err.Error())
+	}
+	if needs := p.method.Needs(); slices.Contains(needs, "budget_scores") && c.Rollout.Strategy != "anytime" {
+		problems = append(problems, fmt.Sprintf("rollout.strategy: method %s needs scores at budgets, which %s does not give; set it to anytime", c.Rewards.Method, c.Rollout.Strategy))
+	}
+	if c.Rollout.Strategy == "tools" && len(p.family.Tools) == 0 {
+		problems = append(problems, fmt.Sprintf("rollout.strategy: tools needs a data source with tools; %s has none", c.Data.Source))
+	}
+	context := p.maxContext(c)
+	if c.Rollout.MaxTokens >= context {
+		problems = append(problems, fmt.Sprintf("rollout.max_tokens: %d does not fit the context of %d tokens beside a prompt", c.Rollout.MaxTokens, context))
+	}
+	if err := p.vocabulary(); err != nil {
+		problems = append(problems, err.Error())
+	}
+	problems = append(problems, p.inversions(c)...)
+	if len(problems) > 0 {
+		return &configs.Error{Problems: problems}
+	}
+	return nil
+}
+
+func (p *parts) maxContext(c configs.Config) int {
+	if c.Engine.MaxContext > 0 {
+		return min(c.Engine.MaxContext, p.weights.Config.MaxContext)
+	}
+	return p.weights.Config.MaxContext
+}
+
+// vocabulary checks that the policy can read the family's prompts and markers.
+func (p *parts) vocabulary() error {
+	m := p.family.Markers
+	for _, token := range []string{m.EOS, m.Think, m.EndThink, m.Cut, m.Call, m.EndCall, m.Result, m.EndResult} {
+		if token == "" {
+			continue
+		}
+		if _, ok := p.tokenizer.ID(token); !ok {
+			return fmt.Errorf("policy.base: its vocabulary lacks %q, which data source %s writes; pretrain a policy for it with pith pretrain", token, p.family.Source.Name())
+		}
+	}
+	return nil
+}
+
+// inversions refuses a reward that ranks a success below a failure, unless it is allowed by name.
+func (p *parts) inversions(c configs.Config) []string {
+	if slices.Contains(c.Rewards.AllowInversions, c.Rewards.Method) {
+		return nil
+	}
+	found, err := lint.Check(p.method, lint.Grid{GroupSize: c.Rollout.SamplesPerPrompt, MaxTokens: c.Rollout.MaxTokens})
+	if err != nil {
+		return []string{"rewards: " + err.Error()}
+	}
+	if len(found) == 0 {
+		return nil
+	}
+	return []string{fmt.Sprintf("rewards.method: %s; see pith lint, or allow it with rewards.allow_inversions: [%s]", found[0], c.Rewards.Method)}
+}
+
+func advantageOptions(a configs.Advantage) map[string]any {
+	if a.Kind == "" && len(a.Params) == 0 {
+		return nil
+	}
+	out := map[string]any{}
+	for k, v := range a.Params {
+		out[k] = v
+	}
+	if a.Kind != "" {
+		out["kind"] = a.Kind
+	}
+	return out
+}
+
+func scheduleSpec(s configs.Schedule) map[string]any {
+	out := map[string]any{"kind": s.Kind}
+	for k, v := range s.Params {
+		out[k] = v
+	}
+	return out
+}

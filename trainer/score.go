@@ -1,0 +1,81 @@
+package trainer
+
+import (
+	"fmt"
+
+	"pith/configs"
+	"pith/rewards"
+	"pith/rewards/grade"
+	"pith/traces"
+)
+
+// judge grades a trace in place. A trace that failed has no score.
+func judge(g grade.Grader, t *traces.Trace) {
+	if t.Finish == traces.FinishError || t.Status == traces.DeadLettered {
+		t.Verdict, t.VerdictReason = traces.NoScore, "no response"
+		return
+	}
+	v := g.Grade(t.Gold, t.Text)
+	t.Verdict, t.Extracted, t.VerdictReason, t.Formatted = traces.Verdict(v.Outcome), v.Extracted, v.Reason, v.Formatted
+}
+
+// mixed says that the scored traces of a group are neither all right nor all wrong. It reads raw
+// correctness, never the shaped reward.
+func mixed(group []traces.Trace) bool {
+	var right, wrong bool
+	for i := range group {
+		right = right || group[i].Verdict == traces.Right
+		wrong = wrong || group[i].Verdict == traces.Wrong
+	}
+	return right && wrong
+}
+
+// reward scores one step's traces in place, group by group as they stand, and lets the method
+// observe them. Groups listed in unmixed were not kept by dynamic sampling; the rest is the training
+// batch. Failed traces take no part.
+func reward(m *rewards.Method, rows []traces.Trace, unmixed map[string]bool) error {
+	groups := rewards.GroupsFromTraces(rows)
+	var batch []rewards.Group
+	for _, g := range groups {
+		if !unmixed[g.ID] {
+			batch = append(batch, g)
+		}
+	}
+	results, err := m.Score(batch)
+	if err != nil {
+		return fmt.Errorf("score with method %s: %w", m.Name(), err)
+	}
+	byID := make(map[string]*rewards.Result, len(rows))
+	for i, g := range batch {
+		for j := range g.Samples {
+			byID[g.Samples[j].ID] = &results[i][j]
+		}
+	}
+	m.Observe(batch)
+	for i := range rows {
+		t := &rows[i]
+		if t.Status == traces.Failed || t.Status == traces.DeadLettered {
+			continue
+		}
+		r := byID[t.ID]
+		if r == nil {
+			t.Status, t.StatusReason = traces.Filtered, "group not mixed"
+			continue
+		}
+		t.Reward, t.Terms, t.Advantage, t.TokenAdvantages = r.Reward, r.Terms, r.Advantage, r.TokenAdvantages
+		t.Status, t.StatusReason = traces.Trained, r.Reason
+		if r.Dropped {
+			t.Status = traces.Filtered
+		}
+	}
+	return nil
+}
+
+// price fills the prices of a trace.
+func price(p configs.Prices, t *traces.Trace) {
+	t.PromptPrice = float64(len(t.PromptTokens)) * p.PromptPerMillion / 1e6
+	t.CompletionPrice = float64(t.LengthTokens) * p.CompletionPerMillion / 1e6
+	for i := range t.ToolCalls {
+		t.ToolCalls[i].Price = p.ToolCall
+	}
+}
