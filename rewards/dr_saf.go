@@ -1,6 +1,7 @@
 package rewards
 
 import (
+	"fmt"
 	"slices"
 	"strings"
 
@@ -52,6 +53,9 @@ func (d *drSAF) score(v *view) error {
 	}
 	median := d.median(v)
 	for i, s := range v.s {
+		if s.Label != "" && s.Label != "CFRB" && s.Label != "PFRB" {
+			return &InputError{Group: v.group.ID, Trace: s.ID, Field: "label", Problem: fmt.Sprintf("want CFRB, PFRB or nothing, got %q", s.Label)}
+		}
 		switch label := boundaryLabel(s); label {
 		case "":
 		case preferred:

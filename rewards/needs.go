@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"math"
 	"slices"
+	"strings"
 )
 
 // InputError says which input a method cannot use, and why. Trace is empty where the group or its
@@ -56,6 +57,9 @@ func (s *Sample) scored() bool {
 	return s.Correct != nil || s.Missing&FieldCorrect != 0
 }
 
+// CheckGroup refuses a group that Score would refuse, with the same error.
+func (m *Method) CheckGroup(g *Group) error { return m.check(g) }
+
 // check refuses a group that lacks what the method needs or holds what no method can use.
 func (m *Method) check(g *Group) error {
 	bad := func(trace, field, format string, args ...any) error {
@@ -107,6 +111,9 @@ func (m *Method) check(g *Group) error {
 		}
 		if lacking := m.needs & sampleFields &^ s.present(); lacking != 0 {
 			return bad(s.ID, lacking.Names()[0], "missing, and %s needs it", m.name)
+		}
+		if m.needs&FieldMode != 0 && !slices.Contains(modes[:], s.Mode) {
+			return bad(s.ID, "mode", "want one of %s, got %q", strings.Join(modes[:], ", "), s.Mode)
 		}
 		if err := s.valid(bad); err != nil {
 			return err
@@ -161,12 +168,6 @@ func (s *Sample) valid(bad func(trace, field, format string, args ...any) error)
 		if !share(v.value) {
 			return bad(s.ID, v.field, "want a number from 0 to 1, got %v", *v.value)
 		}
-	}
-	if s.Mode != "" && !slices.Contains(modes[:], s.Mode) {
-		return bad(s.ID, "mode", "want one of think, no-think, instant, reasoning, agentic, got %q", s.Mode)
-	}
-	if s.Label != "" && s.Label != "CFRB" && s.Label != "PFRB" {
-		return bad(s.ID, "label", "want CFRB, PFRB or nothing, got %q", s.Label)
 	}
 	for _, v := range s.Values {
 		if !(math.Abs(v) <= 1e12) {

@@ -63,7 +63,15 @@ type Group struct {
 	NoStep  bool // the source had no step
 	Problem ProblemInfo
 	Samples []Sample
+	// Excluded, where not empty, says that the group was taken out of the update before the method
+	// saw it, and why: its rewards are computed, and nothing else. See [ReasonSampling].
+	Excluded string
 }
+
+// ReasonSampling starts the reason of a group that dynamic sampling did not train on. A trainer
+// that drops groups by itself sets it in [Group.Excluded] and records it as the trace's status
+// reason, so that a replay leaves the same groups out.
+const ReasonSampling = "dynamic sampling: "
 
 // Result is what a method decided about one sample.
 type Result struct {

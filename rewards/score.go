@@ -57,7 +57,10 @@ func (m *Method) ScoreInto(batch []Group, dst [][]Result) ([][]Result, error) {
 		if m.plan.learn != nil {
 			m.plan.learn(v)
 		}
-		if m.plan.keep != nil {
+		switch {
+		case v.group.Excluded != "":
+			v.dropped = v.group.Excluded
+		case m.plan.keep != nil:
 			v.dropped = m.plan.keep(v)
 		}
 	}

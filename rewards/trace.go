@@ -42,8 +42,10 @@ func thinkingChars(text string) int {
 }
 
 // GroupsFromTraces rebuilds the groups of one step from recorded traces, so that rewards and
-// advantages can be recomputed from the log alone. Groups keep the order of their first trace,
-// samples are sorted by index. The problem is read from the group's first trace.
+// advantages can be recomputed from the log alone. Groups are sorted by id and samples by index, as
+// in the log, so that sums run in the same order whatever the order of arrival: score what this
+// function returns, and a replay gives the same bits. The problem is read from a group's first
+// sample.
 func GroupsFromTraces(rows []traces.Trace) []Group {
 	var groups []Group
 	at := map[string]int{}
@@ -54,18 +56,26 @@ func GroupsFromTraces(rows []traces.Trace) []Group {
 		if !ok {
 			k = len(groups)
 			at[t.Group] = k
-			groups = append(groups, Group{ID: t.Group, Step: t.Step, Problem: problemOf(t)})
+			groups = append(groups, Group{ID: t.Group})
 			members = append(members, nil)
 		}
 		members[k] = append(members[k], i)
 	}
 	for k := range groups {
-		slices.SortStableFunc(members[k], func(a, b int) int { return cmp.Compare(rows[a].Sample, rows[b].Sample) })
-		groups[k].Samples = make([]Sample, len(members[k]))
+		slices.SortStableFunc(members[k], func(a, b int) int {
+			return cmp.Or(cmp.Compare(rows[a].Sample, rows[b].Sample), cmp.Compare(rows[a].ID, rows[b].ID))
+		})
+		g, first := &groups[k], &rows[members[k][0]]
+		g.Step, g.Problem = first.Step, problemOf(first)
+		if first.Status == traces.Filtered && strings.HasPrefix(first.StatusReason, ReasonSampling) {
+			g.Excluded = first.StatusReason
+		}
+		g.Samples = make([]Sample, len(members[k]))
 		for j, i := range members[k] {
-			groups[k].Samples[j] = FromTrace(&rows[i])
+			g.Samples[j] = FromTrace(&rows[i])
 		}
 	}
+	slices.SortFunc(groups, func(a, b Group) int { return cmp.Compare(a.ID, b.ID) })
 	return groups
 }
 
