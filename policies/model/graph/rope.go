@@ -1,6 +1,6 @@
 package graph
 
-import "math"
+import "pith/policies/model/portable"
 
 // rope is the table of rotary angles (Su et al. 2021, arXiv 2104.09864) in the rotate-half layout:
 // cos and sin of position·theta^(-2j/d) for j < d/2, [positions, d/2] each.
@@ -9,14 +9,16 @@ type rope[T Float] struct {
 	cos, sin []T
 }
 
-// newRope fills the table for positions below n. Angles are computed in float64 and rounded once.
+// newRope fills the table for positions below n. Angles are computed in float64 and rounded once; in
+// float32 it is the table of package model's Rotary.
 func newRope[T Float](headDim, n int, theta float64) *rope[T] {
 	half := headDim / 2
 	r := &rope[T]{half: half, cos: make([]T, n*half), sin: make([]T, n*half)}
+	ln := portable.Log(theta)
 	for j := range half {
-		frequency := math.Pow(theta, -2*float64(j)/float64(headDim))
+		frequency := portable.Exp(-2 * float64(j) / float64(headDim) * ln)
 		for p := range n {
-			s, c := math.Sincos(float64(p) * frequency)
+			s, c := portable.SinCos(float64(p) * frequency)
 			r.cos[p*half+j], r.sin[p*half+j] = T(c), T(s)
 		}
 	}
