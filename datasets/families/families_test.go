@@ -87,6 +87,27 @@ func TestParametersOverrideTheDefaults(t *testing.T) {
 	}
 }
 
+func TestAFileIsOpenedByItsParameters(t *testing.T) {
+	f, err := Open("file", 7, map[string]any{
+		"path": "../testdata/custom.jsonl", "template": "Q: {question}", "order": "file",
+		"fields": map[string]any{"question": "task.text", "answer": "gold.value", "answer_rule": "after answer is"},
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	p, err := f.Source.Problem(datasets.Train, 0)
+	if err != nil {
+		t.Fatal(err)
+	}
+	want := datasets.Problem{ID: "custom.jsonl:1", Dataset: "custom", Prompt: "Q: What is 6 times 7?", Answer: "42"}
+	if d := cmp.Diff(want, p); d != "" {
+		t.Error(d)
+	}
+	if f.Vocabulary != nil || f.Tools != nil || f.Teachers() != nil || f.Markers != (Markers{}) {
+		t.Errorf("a file brings more than its problems: %+v", f)
+	}
+}
+
 func TestTeacherListsReplaceTheirDefaults(t *testing.T) {
 	f, err := Open("clock", 0, nil)
 	if err != nil {
@@ -112,18 +133,25 @@ func TestMistakesAreMetWithWhatWouldBeValid(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
+	file, err := Open("file", 0, map[string]any{"path": "../testdata/gsm8k.jsonl"})
+	if err != nil {
+		t.Fatal(err)
+	}
 	open := func(name string, params map[string]any) error { _, err := Open(name, 0, params); return err }
 	teach := func(name string, params map[string]any) error { _, err := clock.Teacher(name, 0, params); return err }
 	for name, c := range map[string]struct {
 		err  error
 		want string
 	}{
-		"unknown source":   {open("clok", nil), `no data source "clok": use one of clock, clock-tools`},
+		"unknown source":   {open("clok", nil), `no data source "clok": use one of clock, clock-tools, file`},
 		"unknown key":      {open("clock", map[string]any{"max_levle": 3}), "unknown parameter max_levle: valid are min_level, max_level, max_operand"},
 		"tools by key":     {open("clock", map[string]any{"tools": true}), "unknown parameter tools"},
 		"a fraction":       {open("clock", map[string]any{"max_level": 2.5}), "2.5 is no whole number"},
 		"a wrong type":     {open("clock", map[string]any{"max_level": "three"}), "max_level"},
 		"out of range":     {open("clock", map[string]any{"max_level": 9}), "max_level is 9: it must be min_level (1) to 8"},
+		"no such file":     {open("file", map[string]any{"path": "testdata/none.jsonl"}), "testdata/none.jsonl: file does not exist"},
+		"nested key":       {open("file", map[string]any{"path": "x", "fields": map[string]any{"query": "q"}}), "unknown parameter fields.query: valid are path, name"},
+		"no teacher":       {func() error { _, err := file.Teacher("default", 0, nil); return err }(), "gsm8k has no teacher: start from a base policy"},
 		"unknown teacher":  {teach("tool-b", nil), `clock has no teacher "tool-b": it has default, warm`},
 		"teacher key":      {teach("warm", map[string]any{"slips": 1}), "unknown parameter slips: valid are levels, at_once_easy"},
 		"teacher's chance": {teach("warm", map[string]any{"slip": 2}), "slip is 2: it must be 0 to 1"},
