@@ -1,6 +1,6 @@
 // Package learner is the seam between the training loop and whatever improves a policy: the
 // in-process learner on Gorgonia (learner/local) or a training server. It defines the Learner
-// interface, the data it takes, and learning-rate schedules. Implementations live in packages below
+// interface and the data it takes. Implementations live in packages below
 // and pass one conformance suite (learner/learnertest).
 //
 // Data are "this token" aligned: entry t of every slice speaks of token t, and entry 0, which no

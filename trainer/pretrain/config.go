@@ -10,9 +10,10 @@ package pretrain
 import (
 	"errors"
 	"fmt"
+	"math"
 
-	"pith/trainer/learner"
 	"pith/trainer/learner/local"
+	"pith/trainer/schedule"
 )
 
 // Config is everything that a run depends on beside its initial weights and its source.
@@ -20,10 +21,10 @@ type Config struct {
 	Steps int `json:"steps" mapstructure:"steps" yaml:"steps"` // optimiser steps
 	Rows  int `json:"rows" mapstructure:"rows" yaml:"rows"`    // examples per step
 
-	LR     float64       `json:"lr" mapstructure:"lr" yaml:"lr"`             // peak
-	Shape  learner.Shape `json:"shape" mapstructure:"shape" yaml:"shape"`    // constant, cosine or linear after the warm-up
-	Warmup int           `json:"warmup" mapstructure:"warmup" yaml:"warmup"` // steps of linear rise
-	Final  float64       `json:"final" mapstructure:"final" yaml:"final"`    // share of LR at the last step
+	LR     float64 `json:"lr" mapstructure:"lr" yaml:"lr"`             // peak
+	Shape  string  `json:"shape" mapstructure:"shape" yaml:"shape"`    // constant, cosine or linear after the warm-up
+	Warmup int     `json:"warmup" mapstructure:"warmup" yaml:"warmup"` // steps of linear rise
+	Final  float64 `json:"final" mapstructure:"final" yaml:"final"`    // share of LR at the last step
 
 	AdamW local.AdamWConfig `json:"adamw" mapstructure:"adamw" yaml:"adamw"`
 	// MaxTokens bounds what goes through the graph at once; it changes memory and speed, not results.
@@ -38,15 +39,29 @@ func Default() Config {
 	o.AdamW.WeightDecay = 0.05
 	return Config{
 		Steps: 1500, Rows: 32,
-		LR: 3e-3, Shape: learner.Cosine, Warmup: 50, Final: 0.05,
+		LR: 3e-3, Shape: "cosine", Warmup: 50, Final: 0.05,
 		AdamW: o.AdamW, MaxTokens: o.MaxTokens,
 		CheckpointEvery: 250,
 	}
 }
 
-// Schedule is the learning rate over the run.
-func (c Config) Schedule() learner.Schedule {
-	return learner.Schedule{Shape: c.Shape, Peak: c.LR, Warmup: int64(c.Warmup), Total: int64(c.Steps), Final: c.Final}
+// Schedule is the learning rate over the optimiser steps, from 1.
+func (c Config) Schedule() (schedule.Schedule, error) {
+	var spec any
+	switch c.Shape {
+	case "constant":
+		spec = c.LR
+	case "cosine", "linear":
+		spec = map[string]any{
+			"kind": c.Shape, "from": c.LR, "to": c.LR * c.Final, "start": c.Warmup, "steps": c.Steps - c.Warmup,
+		}
+	default:
+		return nil, fmt.Errorf("shape is %q, want constant, cosine or linear", c.Shape)
+	}
+	if c.Warmup > 0 {
+		spec = map[string]any{"kind": "warmup", "steps": c.Warmup, "then": spec}
+	}
+	return schedule.New(spec)
 }
 
 // Validate reports every violation at once.
@@ -61,7 +76,19 @@ func (c Config) Validate() error {
 	if c.CheckpointEvery < 0 {
 		errs = append(errs, fmt.Errorf("checkpoint_every is %d, want 0 or more steps", c.CheckpointEvery))
 	}
-	errs = append(errs, c.Schedule().Validate(), c.options().Validate())
+	if c.Warmup < 0 || c.Warmup >= c.Steps {
+		errs = append(errs, fmt.Errorf("warmup is %d, want 0 or more steps and fewer than all %d", c.Warmup, c.Steps))
+	}
+	if !(c.LR > 0) || math.IsInf(c.LR, 0) {
+		errs = append(errs, fmt.Errorf("lr is %v, want a positive number", c.LR))
+	}
+	if !(c.Final >= 0 && c.Final <= 1) {
+		errs = append(errs, fmt.Errorf("final is %v, want a share from 0 to 1", c.Final))
+	}
+	if _, err := c.Schedule(); err != nil && len(errs) == 0 {
+		errs = append(errs, err)
+	}
+	errs = append(errs, c.options().Validate())
 	if err := errors.Join(errs...); err != nil {
 		return fmt.Errorf("pretrain config: %w", err)
 	}

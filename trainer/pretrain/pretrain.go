@@ -10,6 +10,7 @@ import (
 	"pith/rollout/engine"
 	"pith/trainer/learner"
 	"pith/trainer/learner/local"
+	"pith/trainer/schedule"
 )
 
 // Source yields examples as a pure function of the step and the row, both from 0: the ids of a whole
@@ -53,9 +54,12 @@ func Run(ctx context.Context, w *model.Weights, source Source, c Config, checkpo
 	if err != nil {
 		return nil, fmt.Errorf("pretrain: %w", err)
 	}
-	schedule := c.Schedule()
+	lr, err := c.Schedule()
+	if err != nil {
+		return nil, fmt.Errorf("pretrain: %w", err)
+	}
 	for step := int(l.Updates()); step < c.Steps; step++ {
-		p, err := advance(ctx, l, nll, source, c, schedule, step)
+		p, err := advance(ctx, l, nll, source, c, lr, step)
 		if err != nil {
 			return nil, fmt.Errorf("pretrain: step %d: %w", step+1, err)
 		}
@@ -73,7 +77,7 @@ func Run(ctx context.Context, w *model.Weights, source Source, c Config, checkpo
 }
 
 // advance takes one optimiser step.
-func advance(ctx context.Context, l *local.Learner, fn loss.Fn, source Source, c Config, s learner.Schedule, step int) (Progress, error) {
+func advance(ctx context.Context, l *local.Learner, fn loss.Fn, source Source, c Config, s schedule.Schedule, step int) (Progress, error) {
 	data, trained, err := collect(source, step, c.Rows)
 	if err != nil {
 		return Progress{}, err

@@ -172,10 +172,38 @@ func TestConfigIsValidatedAsAWhole(t *testing.T) {
 	if err := pretrain.Default().Validate(); err != nil {
 		t.Errorf("the default is invalid: %v", err)
 	}
+	for name, spoil := range map[string]func(*pretrain.Config){
+		"shape":            func(c *pretrain.Config) { c.Shape = "sine" },
+		"warmup":           func(c *pretrain.Config) { c.Warmup = c.Steps },
+		"final":            func(c *pretrain.Config) { c.Final = 1.5 },
+		"checkpoint_every": func(c *pretrain.Config) { c.CheckpointEvery = -1 },
+	} {
+		c := pretrain.Default()
+		spoil(&c)
+		if err := c.Validate(); err == nil || !strings.Contains(err.Error(), name) {
+			t.Errorf("a bad %s gives %v", name, err)
+		}
+	}
 	err := pretrain.Config{}.Validate()
-	for _, want := range []string{"steps", "rows", "shape", "peak", "eps", "max_tokens"} {
+	for _, want := range []string{"steps", "rows", "lr", "eps", "max_tokens"} {
 		if err == nil || !strings.Contains(err.Error(), want) {
 			t.Errorf("the zero config gives %v, want a word about %s", err, want)
+		}
+	}
+}
+
+func TestLearningRateRisesThenFalls(t *testing.T) {
+	c := pretrain.Default()
+	for shape, end := range map[string]float64{"cosine": 0.05, "linear": 0.05, "constant": 1} {
+		c.Shape = shape
+		lr, err := c.Schedule()
+		if err != nil {
+			t.Fatal(err)
+		}
+		for step, want := range map[int64]float64{1: c.LR / 50, 50: c.LR, 1500: c.LR * end} {
+			if got := lr.At(step); math.Abs(got-want) > 1e-9 {
+				t.Errorf("%s: rate %v at step %d, want %v", shape, got, step, want)
+			}
 		}
 	}
 }
