@@ -61,10 +61,7 @@ var brpoSpec = &spec{
 	},
 }
 
-type brpo struct {
-	o      *brpoParams
-	floats []float64
-}
+type brpo struct{ o *brpoParams }
 
 func (b *brpo) budgets(v *view) []int {
 	if v.group.Problem.Budgets != nil {
@@ -105,14 +102,13 @@ func (b *brpo) score(v *view) error {
 
 func (b *brpo) split(v *view, g *advantage.Group) error {
 	budgets, n := b.budgets(v), v.n()
-	g.Prior = make([]float64, len(budgets))
+	g.Prior = v.memory.numbers.take(len(budgets))
 	for j := range budgets {
 		g.Prior[j] = b.prior(budgets, j)
 	}
-	g.Steps, g.Along = make([][]float64, n), make([][]float64, n)
-	rows := make([]float64, n*len(budgets))
+	g.Steps, g.Along = v.memory.rows.take(n), v.memory.rows.take(n)
 	for i, s := range v.s {
-		g.Steps[i], g.Along[i] = s.BudgetScores, rows[i*len(budgets):(i+1)*len(budgets)]
+		g.Steps[i], g.Along[i] = s.BudgetScores, v.memory.numbers.take(len(budgets))
 	}
 	return nil
 }
@@ -121,6 +117,9 @@ func (b *brpo) split(v *view, g *advantage.Group) error {
 // (b_{j-1}, b_j], counted along the thinking segments, get A_j.
 func (b *brpo) spread(v *view, i int, row []float64, out []tokenRange) []tokenRange {
 	s, budgets := v.s[i], b.budgets(v)
+	if row == nil { // another estimator: one value for the whole response
+		return out
+	}
 	if s.Segments == nil {
 		return cutAtBudgets(budgets, row, 0, s.Tokens, 0, out)
 	}

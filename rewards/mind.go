@@ -57,9 +57,11 @@ var mindSpec = &spec{
 func restarts(text string) int {
 	n := 0
 	for word := range strings.FieldsSeq(text) {
-		switch strings.ToLower(strings.Trim(word, `.,;:!?"'()[]*_`)) {
-		case "wait", "alternatively", "aha":
-			n++
+		word = strings.Trim(word, `.,;:!?"'()[]*_`)
+		for _, marker := range [...]string{"wait", "alternatively", "aha"} {
+			if strings.EqualFold(word, marker) {
+				n++
+			}
 		}
 	}
 	return n

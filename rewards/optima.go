@@ -16,10 +16,8 @@ var optimaSpec = &spec{
 		"the code forces the token term to its worst at 40 tokens or fewer, and the readability term to -1 above 2000 tokens or for an empty text",
 		"the code's loss is the largest over turns of the mean negative log-likelihood",
 	},
-	notes: []string{"a ranking reward: the paper fine-tunes on the best conversations or on pairs", "score is correctness where it is absent", "an easily predicted text can outweigh both task and tokens: 1/base_loss has no bound"},
-	promises: Promises{
-		ZeroSum: true, Monotone: true, PressesWrong: true,
-	},
+	notes:       []string{"a ranking reward: the paper fine-tunes on the best conversations or on pairs", "score is correctness where it is absent", "an easily predicted text can outweigh both task and tokens: 1/base_loss has no bound"},
+	promises:    Promises{ZeroSum: true, PressesWrong: true},
 	recommended: Recommended{Strategy: "single", Loss: "dpo", Aggregation: "token_mean"},
 	params:      func() any { return &optimaParams{} },
 	bind: func(p any, profile string) *plan {

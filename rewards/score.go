@@ -19,9 +19,28 @@ type scratch struct {
 	whys    []string
 	index   []int32
 	columns [][]float64
-	along   [][]float64
-	rows    [][]float64
 	ranges  []tokenRange
+	numbers arena[float64]
+	rows    arena[[]float64]
+}
+
+// arena hands out slices that are all given back at once.
+type arena[T any] struct {
+	memory []T
+	used   int
+}
+
+func (a *arena[T]) reset() { a.used = 0 }
+
+// take gives n zero values. What it gave before stays valid when it has to grow.
+func (a *arena[T]) take(n int) []T {
+	if a.used+n > len(a.memory) {
+		a.memory, a.used = make([]T, max(n, 2*len(a.memory))), 0
+	}
+	out := a.memory[a.used : a.used+n : a.used+n]
+	a.used += n
+	clear(out)
+	return out
 }
 
 // Score gives the rewards and advantages of one training batch, group by group and sample by
@@ -95,6 +114,8 @@ func (m *Method) look(batch []Group) []view {
 	sc.columns = resize(sc.columns, len(batch)*terms)
 	clear(sc.floats)
 	clear(sc.whys)
+	sc.numbers.reset()
+	sc.rows.reset()
 	from := 0
 	for i := range batch {
 		g := &batch[i]
@@ -114,7 +135,7 @@ func (m *Method) look(batch []Group) []view {
 		v := &sc.views[i]
 		*v = view{
 			group: g, s: sc.samples[from:to:to], right: sc.rights[from:to:to], why: sc.whys[from:to:to],
-			index: sc.index[from:to:to], tokens: column(0), reward: column(1), learn: column(2), adv: column(3),
+			index: sc.index[from:to:to], memory: sc, tokens: column(0), reward: column(1), learn: column(2), adv: column(3),
 			terms: sc.columns[i*terms : (i+1)*terms : (i+1)*terms],
 		}
 		for k := range terms {
@@ -132,50 +153,58 @@ func resize[T any](xs []T, n int) []T {
 	return xs[:n]
 }
 
+// maxAlong bounds the tokens of a response whose advantages are kept one by one.
+const maxAlong = 1 << 24
+
 // estimate gives the kept groups to the estimator and lets the method shape what comes back.
 func (m *Method) estimate(views []view) error {
 	sc := &m.scratch
 	sc.groups, sc.owner = sc.groups[:0], sc.owner[:0]
-	needs, along := m.kind.Needs, 0
-	discounted := false
-	if pp, ok := m.plan.estimator.(*advantage.ReinforcePP); ok {
-		discounted = pp.Gamma != 1
+	needs := m.kind.Needs
+	discounted, entropic := false, false
+	switch e := m.plan.estimator.(type) {
+	case *advantage.ReinforcePP:
+		discounted = e.Gamma != 1
+	case *advantage.Canon:
+		entropic = e.Metric == "entropy"
 	}
 	for i := range views {
 		v := &views[i]
 		if v.dropped != "" {
 			continue
 		}
-		g := advantage.Group{Reward: v.learn, Tokens: v.tokens, Advantage: v.adv}
+		sc.owner = append(sc.owner, i)
+		sc.groups = append(sc.groups, advantage.Group{Reward: v.learn, Tokens: v.tokens, Advantage: v.adv})
+		g := &sc.groups[len(sc.groups)-1]
 		switch {
 		case needs&advantage.NeedSteps != 0:
-			if err := m.plan.split(v, &g); err != nil {
+			if err := m.plan.split(v, g); err != nil {
 				return err
 			}
 		case needs&advantage.NeedValues != 0:
-			g.Along, g.Values = make([][]float64, v.n()), make([][]float64, v.n())
+			g.Along, g.Values = sc.rows.take(v.n()), sc.rows.take(v.n())
 			for j, s := range v.s {
-				g.Along[j], g.Values[j] = make([]float64, len(s.Values)), s.Values
+				g.Along[j], g.Values[j] = sc.numbers.take(len(s.Values)), s.Values
 			}
 		case discounted:
-			g.Along = make([][]float64, v.n())
+			g.Along = sc.rows.take(v.n())
 			for j, s := range v.s {
-				g.Along[j] = make([]float64, s.Tokens)
+				if s.Tokens > maxAlong {
+					return &InputError{Group: v.group.ID, Trace: s.ID, Field: "tokens", Problem: fmt.Sprintf("want at most %d where advantages are kept for each token, got %d", maxAlong, s.Tokens)}
+				}
+				g.Along[j] = sc.numbers.take(s.Tokens)
 			}
 		case needs&advantage.NeedComponents != 0:
 			g.Components = v.terms
 		case needs&advantage.NeedMetric != 0:
 			g.Metric = v.tokens
-			if m.plan.estimator.(*advantage.Canon).Metric == "entropy" {
-				g.Metric = make([]float64, v.n())
+			if entropic {
+				g.Metric = sc.numbers.take(v.n())
 				for j, s := range v.s {
 					g.Metric[j] = *s.Entropy
 				}
 			}
 		}
-		along += len(g.Along)
-		sc.groups = append(sc.groups, g)
-		sc.owner = append(sc.owner, i)
 	}
 	m.plan.estimator.Estimate(sc.groups)
 	for k := range sc.groups {
@@ -216,7 +245,9 @@ func (m *Method) results(batch []Group, views []view, dst [][]Result) ([][]Resul
 				if along != nil {
 					row = along[k]
 				}
-				m.spread(v, k, row, r)
+				if err := m.spread(v, k, row, r); err != nil {
+					return nil, err
+				}
 			}
 			if !isFinite(r.Reward) || !isFinite(r.Advantage) {
 				return nil, fmt.Errorf("group %q: trace %q: %s gives reward %v and advantage %v; its inputs are too extreme for the method's parameters", v.group.ID, v.s[k].ID, m.name, r.Reward, r.Advantage)
@@ -226,35 +257,35 @@ func (m *Method) results(batch []Group, views []view, dst [][]Result) ([][]Resul
 	return dst, nil
 }
 
-// spread fills the token advantages of a result, and its scalar with their length-weighted mean.
-func (m *Method) spread(v *view, k int, row []float64, r *Result) {
+// spread fills the token advantages of a result, where it has any, and then its scalar with their
+// length-weighted mean; a method that only cuts keeps its scalar.
+func (m *Method) spread(v *view, k int, row []float64, r *Result) error {
 	ranges := m.scratch.ranges[:0]
-	switch {
-	case m.plan.spread != nil:
+	if m.plan.spread != nil {
 		ranges = m.plan.spread(v, k, row, ranges)
-		m.scratch.ranges = ranges
-	case row != nil:
+	} else {
 		for t, a := range row {
 			ranges = append(ranges, tokenRange{start: t, end: t + 1, value: a})
 		}
-		m.scratch.ranges = ranges
 	}
-	if ranges == nil || m.plan.spread == nil && row == nil {
-		return
+	if len(ranges) == 0 {
+		if row != nil {
+			r.Advantage = 0 // a mean over no token
+		}
+		return nil
 	}
+	m.scratch.ranges = ranges
 	weighted, tokens := 0.0, 0.0
 	for _, x := range ranges {
+		if x.end > math.MaxInt32 {
+			return &InputError{Group: v.group.ID, Trace: v.s[k].ID, Field: "tokens", Problem: fmt.Sprintf("want at most %d where advantages differ along the response, got %d", math.MaxInt32, x.end)}
+		}
 		r.TokenAdvantages = append(r.TokenAdvantages, traces.TokenAdvantage{Start: int32(x.start), End: int32(x.end), Value: x.value})
 		weighted += x.value * float64(x.end-x.start)
 		tokens += float64(x.end - x.start)
 	}
-	if m.plan.split != nil {
-		r.Advantage = 0
-	}
-	if tokens > 0 && (row != nil || m.plan.split != nil) {
+	if row != nil && tokens > 0 {
 		r.Advantage = weighted / tokens
 	}
-	if math.Abs(r.Advantage) < 1e-15 {
-		r.Advantage = 0
-	}
+	return nil
 }

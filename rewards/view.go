@@ -19,6 +19,7 @@ type view struct {
 
 	index   []int32 // position in group.Samples
 	dropped string  // why the group takes no part; "" where it does
+	memory  *scratch
 }
 
 func (v *view) n() int { return len(v.s) }
