@@ -188,6 +188,11 @@ func (m *Math) judge(gold, response string, explain bool) (e Explanation) {
 		return Explanation{Verdict: Verdict{Outcome: Wrong, Reason: extract.NoThinkEnd}}
 	}
 	found, reason := extract.Find(response, m.extract)
+	if want, ok := choiceLabel(gold); ok && (reason != "" && reason != extract.NoThinkEnd || found.Plain) {
+		if e, ok := m.choice(want, response, found); ok {
+			return e
+		}
+	}
 	if reason == "" && m.opts.RequireBox && found.Rule != extract.Boxed {
 		reason = "no box"
 	}
@@ -216,6 +221,30 @@ func (m *Math) judge(gold, response string, explain bool) (e Explanation) {
 		}
 	}
 	return e
+}
+
+// choice judges a response to a multiple-choice question that names its letter in prose.
+func (m *Math) choice(want byte, response string, found extract.Found) (Explanation, bool) {
+	if m.opts.RequireBox {
+		return Explanation{}, false
+	}
+	if _, _, ok := leadingLabel(trimAnswer(found.Text)); ok {
+		return Explanation{}, false
+	}
+	text, reason := extract.Conclusion(response, m.extract)
+	if reason != "" {
+		return Explanation{}, false
+	}
+	c := Choice{labels: DefaultChoiceOptions().Labels, extract: m.extract}
+	got, formatted, ok := c.find(text[max(0, len(text)-m.opts.Window):])
+	if !ok {
+		return Explanation{}, false
+	}
+	v := Verdict{Outcome: Wrong, Extracted: string(got), Reason: ReasonUnequal + ": choice", Formatted: formatted}
+	if got == want {
+		v.Outcome, v.Reason = Right, ReasonEqual+": choice"
+	}
+	return Explanation{Verdict: v, Rule: "last letter", DecidedBy: "choice"}, true
 }
 
 // goldAnswer takes the answer out of a gold field, which may be a bare answer, a boxed one, or a

@@ -125,6 +125,9 @@ func (p *pairing) readings(g, a latex.Parsed) []reading {
 				out = append(out, reading{latex.Options{}, latex.Options{DecimalComma: true}})
 			}
 		}
+		if g.Ambiguous && a.Node.Scalar() && !strings.Contains(p.gold, "$") {
+			out = append(out, reading{latex.Options{DecimalComma: true}, latex.Options{}})
+		}
 	}
 	if g.LogBase || a.LogBase {
 		natural := latex.Options{NaturalLog: true}

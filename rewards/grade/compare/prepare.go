@@ -9,7 +9,7 @@ import (
 // prepare brings a tree to the form that comparison expects: approximations cut off, membership
 // reduced to its set, both signs written out, matrix arithmetic done, unions flat.
 func (c *comparer) prepare(n *expr.Node, depth int) (*expr.Node, error) {
-	if err := c.b.Spend(2); err != nil {
+	if err := c.b.Spend(3 * expr.NodeCost); err != nil {
 		return nil, err
 	}
 	if n.Kind == expr.Relation {
@@ -58,6 +58,9 @@ func cutRelation(n *expr.Node) *expr.Node {
 	}
 	if n.Kind == expr.Relation {
 		for i, op := range n.Ops {
+			if op == "~" && i == 0 && n.Args[0].Kind != expr.Const && label(n.Args[0]) {
+				continue
+			}
 			if op == "~" {
 				n = slice(n, 0, i+1)
 				break

@@ -35,7 +35,7 @@ func label(n *expr.Node) bool {
 
 func allEqual(n *expr.Node) bool {
 	for _, op := range n.Ops {
-		if op != "=" && op != "≡" {
+		if op != "=" && op != "≡" && op != "~" {
 			return false
 		}
 	}

@@ -202,6 +202,9 @@ func close(a, b expr.Value) bool {
 // expressions compares at random points: modulo a prime where both are rational functions, and
 // else in floating point, at points of the real domain of both.
 func (c *comparer) expressions(g, p *expr.Node, names []string) (bool, error) {
+	if err := c.b.Spend(numbersCost * len(names)); err != nil {
+		return false, err
+	}
 	whole := wholeNames(g, p)
 	rng := rand.New(rand.NewPCG(seedOf(names), 0x9e3779b97f4a7c15))
 	// Two residues decide; variables that must be whole are tried at consecutive values, because
@@ -316,6 +319,9 @@ func wholeNames(trees ...*expr.Node) map[string]bool {
 	}
 	return names
 }
+
+// numbersCost is what drawing the points of one comparison costs for one variable, in steps.
+const numbersCost = 64
 
 // point draws values. Whole variables get small, mostly different naturals; the others a residue,
 // and a real that is positive or negative by turns.

@@ -25,6 +25,14 @@ func NewBudget(steps int, deadline time.Time) *Budget {
 	return &Budget{steps: steps, deadline: deadline}
 }
 
+// Costs in steps of what allocates, at about eight bytes a step, so that a budget bounds memory
+// as well as time.
+const (
+	NodeCost   = 16 // one node of a tree
+	numberCost = 24 // one operation on small rationals
+	bitsPerOp  = 4  // bits of an operand that cost one step more
+)
+
 // timeCheckSteps is how many steps pass between two looks at the clock.
 const timeCheckSteps = 1024
 
@@ -41,6 +49,9 @@ func (b *Budget) Spend(n int) error {
 	}
 	return nil
 }
+
+// Spent returns the steps taken so far.
+func (b *Budget) Spent() int { return b.spent }
 
 // Exhausted reports whether a limit was hit.
 func (b *Budget) Exhausted() bool { return b.spent > b.steps }

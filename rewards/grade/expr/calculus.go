@@ -65,9 +65,10 @@ func (e *cmplxEval) endless(n *Node, from float64) (complex128, error) {
 	if n.Kind == Prod {
 		acc = 1
 	}
-	var xs []float64
-	var ys []complex128
-	const first, last = 64, 2048
+	const first, last, marks = 64, 2048, 6
+	var xs [marks]float64
+	var ys [marks]complex128
+	seen := 0
 	mark := first
 	quiet := 0
 	for k := range last {
@@ -90,16 +91,16 @@ func (e *cmplxEval) endless(n *Node, from float64) (complex128, error) {
 			quiet = 0
 		}
 		if k+1 == mark {
-			xs, ys = append(xs, 1/(float64(k+1)+from)), append(ys, acc)
+			xs[seen], ys[seen] = 1/(float64(k+1)+from), acc
+			seen++
 			mark *= 2
 		}
 	}
-	return neville(xs, ys)
+	return neville(xs[:seen], ys[:seen])
 }
 
-// neville extrapolates to x = 0, and refuses when the last two orders disagree.
+// neville extrapolates to x = 0, overwriting ys, and refuses when the last two orders disagree.
 func neville(xs []float64, ys []complex128) (complex128, error) {
-	ys = append([]complex128(nil), ys...)
 	previous := ys[len(ys)-1]
 	for order := 1; order < len(ys); order++ {
 		previous = ys[len(ys)-1]

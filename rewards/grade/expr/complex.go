@@ -59,7 +59,7 @@ func (e *cmplxEval) eval(n *Node) (complex128, error) {
 	}
 	switch n.Kind {
 	case Number:
-		f, _ := n.Rat.Float64()
+		f := float(n.Rat)
 		if n.Degree && e.inTrig {
 			f *= math.Pi / 180
 		}
@@ -98,6 +98,19 @@ func (e *cmplxEval) eval(n *Node) (complex128, error) {
 		return e.derivative(n)
 	}
 	return 0, ErrKind
+}
+
+// float rounds a rational; small ones, which are nearly all, without allocating.
+func float(r *big.Rat) float64 {
+	const exact = 53 // bits a float64 holds
+	if r.Num().BitLen() <= exact && r.IsInt() {
+		return float64(r.Num().Int64())
+	}
+	if r.Num().BitLen() <= exact && r.Denom().BitLen() <= exact {
+		return float64(r.Num().Int64()) / float64(r.Denom().Int64())
+	}
+	f, _ := r.Float64()
+	return f
 }
 
 func (e *cmplxEval) arithmetic(n *Node) (complex128, error) {
@@ -195,14 +208,18 @@ func (e *cmplxEval) function(n *Node) (complex128, error) {
 	saved := e.inTrig
 	_, isTrig := trig[n.Name]
 	e.inTrig = isTrig
-	args := make([]complex128, len(n.Args))
-	for i, arg := range n.Args {
+	var few [2]complex128
+	args := few[:0]
+	if len(n.Args) > len(few) {
+		args = make([]complex128, 0, len(n.Args))
+	}
+	for _, arg := range n.Args {
 		v, err := e.eval(arg)
 		if err != nil {
 			e.inTrig = saved
 			return 0, err
 		}
-		args[i] = v
+		args = append(args, v)
 	}
 	e.inTrig = saved
 	if f, ok := trig[n.Name]; ok {

@@ -92,7 +92,7 @@ func (r ratEval) size(v *big.Rat) error {
 	if bits > MaxBits {
 		return ErrLimit
 	}
-	return r.b.Spend(bits / 256)
+	return r.b.Spend(numberCost + bits/bitsPerOp)
 }
 
 func (r ratEval) power(base, exp *big.Rat) (*big.Rat, error) {
@@ -190,6 +190,9 @@ func intRoot(v *big.Int, q int) (*big.Int, bool) {
 }
 
 func (r ratEval) function(n *Node) (*big.Rat, error) {
+	if err := r.b.Spend(numberCost); err != nil {
+		return nil, err
+	}
 	args := make([]*big.Rat, len(n.Args))
 	for i, arg := range n.Args {
 		v, err := r.eval(arg)
@@ -218,7 +221,8 @@ func (r ratEval) function(n *Node) (*big.Rat, error) {
 		if k > 1600 {
 			return nil, ErrLimit
 		}
-		return new(big.Rat).SetInt(new(big.Int).MulRange(1, max(k, 1))), r.b.Spend(int(k))
+		v := new(big.Rat).SetInt(new(big.Int).MulRange(1, max(k, 1)))
+		return v, r.b.Spend(numberCost + int(k) + v.Num().BitLen())
 	case "dfact":
 		k, ok := smallInt(args[0])
 		if !ok || k < -1 || k > 1600 {
@@ -228,7 +232,7 @@ func (r ratEval) function(n *Node) (*big.Rat, error) {
 		for ; k > 1; k -= 2 {
 			v.Mul(v, big.NewInt(k))
 		}
-		return new(big.Rat).SetInt(v), r.b.Spend(int(k) + 100)
+		return new(big.Rat).SetInt(v), r.b.Spend(numberCost + 2*v.BitLen())
 	case "binom":
 		nn, ok := smallInt(args[0])
 		k, ok2 := smallInt(args[1])

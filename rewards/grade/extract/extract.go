@@ -114,11 +114,23 @@ func Find(response string, o Options) (Found, string) {
 
 // Conclusion returns what stands after the end of the thinking.
 func Conclusion(response string, o Options) (string, string) {
+	// Searching backwards is slow and only needed where the answer is read; whether a mark stands
+	// before that is found forwards.
+	tail := 0
+	if o.Window > 0 {
+		tail = max(0, len(response)-o.Window)
+	}
 	at := -1
 	for _, mark := range o.ThinkEnd {
-		if i := strings.LastIndex(response, mark); mark != "" && i >= 0 {
-			at = max(at, i+len(mark))
+		if mark == "" {
+			continue
 		}
+		if i := strings.LastIndex(response[tail:], mark); i >= 0 {
+			at = max(at, tail+i+len(mark))
+		}
+	}
+	if at < 0 && tail > 0 && containsAny(response[:min(len(response), tail+32)], o.ThinkEnd) {
+		at = tail
 	}
 	if at >= 0 {
 		if strings.TrimSpace(response[at:]) == "" && o.AnswerInThinking {
@@ -127,11 +139,18 @@ func Conclusion(response string, o Options) (string, string) {
 		return response[at:], ""
 	}
 	if !o.AnswerInThinking {
-		for _, mark := range o.ThinkStart {
-			if mark != "" && strings.Contains(response, mark) {
-				return "", NoThinkEnd
-			}
+		if containsAny(response, o.ThinkStart) {
+			return "", NoThinkEnd
 		}
 	}
 	return response, ""
+}
+
+func containsAny(text string, marks []string) bool {
+	for _, mark := range marks {
+		if mark != "" && strings.Contains(text, mark) {
+			return true
+		}
+	}
+	return false
 }

@@ -18,6 +18,7 @@ const maxFormulas = 4096
 // \(X\). A blank line ends a dangling dollar; an escaped dollar is money.
 func formulas(text string, from int) []formula {
 	var out []formula
+	unclosed := map[string]bool{}
 	for i := from; i < len(text) && len(out) < maxFormulas; {
 		j := strings.IndexAny(text[i:], "$\\")
 		if j < 0 {
@@ -38,8 +39,12 @@ func formulas(text string, from int) []formula {
 				i += 2
 				continue
 			}
-			n := strings.Index(text[i+2:], closing)
+			n := -1
+			if !unclosed[closing] {
+				n = strings.Index(text[i+2:], closing)
+			}
 			if n < 0 {
+				unclosed[closing] = true
 				i += 2
 				continue
 			}
@@ -51,8 +56,12 @@ func formulas(text string, from int) []formula {
 		if strings.HasPrefix(text[i:], "$$") {
 			mark = "$$"
 		}
-		n := closingDollar(text[i+len(mark):], mark)
+		n := -1
+		if !unclosed[mark] {
+			n = closingDollar(text[i+len(mark):], mark)
+		}
 		if n < 0 {
+			unclosed[mark] = unclosed[mark] || mark == "$$"
 			i += len(mark)
 			continue
 		}

@@ -93,9 +93,13 @@ func phrase(text string) (Found, bool) {
 		search = search[:i]
 	}
 	if best < 0 {
+		best, after = foreign(text)
+		rule = Answer
+	}
+	if best < 0 {
 		return Found{}, false
 	}
-	rest := strings.TrimLeft(text[after:], " :*\n\t=")
+	rest := strings.TrimLeft(text[after:], " :：*\n\t=")
 	if rest == "" {
 		return Found{}, false
 	}
@@ -105,6 +109,49 @@ func phrase(text string) (Found, bool) {
 	}
 	f.Rule = rule
 	return f, true
+}
+
+// abroad are words for "answer" in other languages, each with what may stand before its value.
+var abroad = []struct{ word, link string }{
+	{"答案", "是为:："}, {"答え", "は:："}, {"정답", "은는:："}, {"답", "은는:："},
+	{"respuesta", "es"}, {"réponse", "est"}, {"antwort", "ist"}, {"risposta", "è"}, {"resposta", "é"}, {"ответ", "—-"},
+	{"antwoord", "is"}, {"odpowiedź", "to"}, {"cevap", ""}, {"الإجابة", "هي"}, {"उत्तर", "है"}, {"đáp án", "là"}, {"jawaban", "adalah"},
+}
+
+// foreign finds the last such word that a colon, a link word or a value follows.
+func foreign(text string) (start, after int) {
+	tail := text[max(0, len(text)-2048):]
+	offset := len(text) - len(tail)
+	lower := strings.ToLower(tail)
+	if len(lower) != len(tail) {
+		lower = tail
+	}
+	best, after := -1, 0
+	for _, a := range abroad {
+		i := strings.LastIndex(lower, a.word)
+		if i <= best {
+			continue
+		}
+		end := i + len(a.word)
+		rest := lower[end:]
+		trimmed := strings.TrimLeft(rest, " *")
+		for _, link := range []string{a.link, "final", "correcta", "correcte", "correcta es"} {
+			if link == "" || len(link) > 2 && strings.ContainsAny(link, ":：") {
+				continue
+			}
+			if cut, ok := strings.CutPrefix(trimmed, link+" "); ok {
+				trimmed = strings.TrimLeft(cut, " *")
+			}
+		}
+		if strings.ContainsAny(a.link, ":：") {
+			trimmed = strings.TrimLeft(trimmed, a.link+" *")
+		}
+		best, after = i, len(tail)-len(trimmed)
+	}
+	if best < 0 {
+		return -1, 0
+	}
+	return offset + best, offset + after
 }
 
 // leading reads the answer at the head of a text: the formulas in its first sentence, or the

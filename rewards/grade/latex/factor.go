@@ -75,10 +75,13 @@ func (p *parser) postfix(n *expr.Node) (*expr.Node, error) {
 			n = m
 		case p.tok.is("'"):
 			p.next()
-			if n.Kind == expr.Symbol {
+			if n.Kind == expr.Symbol && len(n.Name) < maxName {
 				n = expr.Sym(n.Name + "'")
 			}
 		case p.tok.is("%"):
+			if n.Percent {
+				return nil, p.fail()
+			}
 			p.next()
 			n = percent(n)
 		case p.tok.is("°"):
@@ -149,11 +152,16 @@ func (p *parser) raise(n *expr.Node) (*expr.Node, error) {
 	if err != nil {
 		return nil, err
 	}
-	if exp.Kind == expr.Symbol && exp.Name == "'" {
+	if exp.Kind == expr.Symbol && exp.Name == "'" || exp.Kind == expr.Text && ordinals[exp.Name] {
 		return n, nil
 	}
 	return expr.New(expr.Pow, n, exp), nil
 }
+
+// maxName bounds the name of a variable and the words of a unit, in bytes.
+const maxName = 64
+
+var ordinals = setOf("th", "st", "nd", "rd")
 
 // script := group | ['-'] primary, the argument of ^ and _.
 func (p *parser) script() (*expr.Node, error) {
@@ -221,6 +229,9 @@ func (p *parser) subscript(n *expr.Node) (*expr.Node, error) {
 		}
 	}
 	name = subscriptName(name)
+	if len(name)+len(n.Name) > maxName {
+		return nil, p.fail()
+	}
 	switch n.Kind {
 	case expr.Number:
 		c := *n
@@ -274,7 +285,9 @@ func (p *parser) units(n *expr.Node) *expr.Node {
 		if p.b.Spend(1) != nil {
 			return n
 		}
-		p.unit = strings.TrimSpace(p.unit + " " + strings.TrimSpace(p.tok.text))
+		if len(p.unit) < maxName {
+			p.unit = strings.TrimSpace(p.unit + " " + strings.TrimSpace(p.tok.text))
+		}
 		p.next()
 		for {
 			if p.tok.is("^") {
@@ -296,7 +309,9 @@ func (p *parser) units(n *expr.Node) *expr.Node {
 				save := p.tok
 				p.next()
 				if p.unitAhead() || p.tok.kind == tLetter {
-					p.unit += "/" + p.tok.text
+					if len(p.unit) < maxName {
+						p.unit += "/" + p.tok.text
+					}
 					p.next()
 					continue
 				}
@@ -335,6 +350,9 @@ func (p *parser) primary() (*expr.Node, error) {
 		return nil, err
 	}
 	defer p.leave()
+	if err := p.b.Spend(2 * expr.NodeCost); err != nil {
+		return nil, err
+	}
 	t := p.tok
 	switch t.kind {
 	case tNumber:

@@ -2,6 +2,7 @@ package latex
 
 import (
 	"math/big"
+	"strconv"
 	"strings"
 	"unicode"
 	"unicode/utf8"
@@ -225,8 +226,11 @@ func (l *lexer) command(pos int) token {
 		return token{kind: tFunc, text: f, end: end}
 	}
 	switch {
-	case name == "\\":
+	case name == "\\" || name == "cr":
 		return token{kind: tRowEnd, end: end}
+	case len(name) == 1 && (isDigit(name[0]) || name[0] == '-'):
+		// a row end that lost one of its backslashes on the way through JSON
+		return token{kind: tRowEnd, end: pos + 1}
 	case name == "begin":
 		if env, after, ok := braced(l.src, end); ok {
 			return token{kind: tBegin, text: strings.TrimSpace(env), end: after}
@@ -319,6 +323,9 @@ const maxDigits = 8192
 
 // number reads a numeral with its thousands separators, decimal part, repeating part and exponent.
 func (l *lexer) number(pos int) token {
+	if t, ok := l.continental(pos); ok {
+		return t
+	}
 	digits, end := l.whole(pos)
 	decimal := false
 	frac, repeat := "", ""
@@ -365,6 +372,10 @@ func (l *lexer) number(pos int) token {
 		}
 	}
 	l.digits += len(digits) + len(frac) + len(repeat)
+	if exp != "" {
+		e, _ := strconv.Atoi(strings.TrimLeft(exp, "+-"))
+		l.digits += e
+	}
 	t := token{kind: tNumber, text: digits, end: end}
 	if l.digits > maxDigits {
 		t.kind = tOp
@@ -374,6 +385,44 @@ func (l *lexer) number(pos int) token {
 	t.num = numeral(digits, frac, repeat, exp)
 	t.num.Decimal = decimal && repeat == ""
 	return t
+}
+
+// continental reads 1.234.567,89: points between groups of three digits and a decimal comma after.
+func (l *lexer) continental(pos int) (token, bool) {
+	end := pos
+	for end < len(l.src) && isDigit(l.src[end]) {
+		end++
+	}
+	if end-pos > 3 {
+		return token{}, false
+	}
+	digits, groups := l.src[pos:end], 0
+	for end < len(l.src) && l.src[end] == '.' && threeDigits(l.src, end+1) && groups < 16 {
+		digits += l.src[end+1 : end+4]
+		end += 4
+		groups++
+	}
+	if groups == 0 || end >= len(l.src) || l.src[end] != ',' && groups < 2 {
+		return token{}, false
+	}
+	frac := ""
+	if l.src[end] == ',' {
+		i := end + 1
+		for i < len(l.src) && isDigit(l.src[i]) {
+			i++
+		}
+		if i == end+1 {
+			return token{}, false
+		}
+		frac, end = l.src[end+1:i], i
+	}
+	l.digits += len(digits) + len(frac)
+	if l.digits > maxDigits {
+		return token{}, false
+	}
+	n := numeral(digits, frac, "", "")
+	n.Decimal = frac != ""
+	return token{kind: tNumber, text: digits, num: n, end: end}, true
 }
 
 // limitMark is the text of a token that stands for something too large to read.
@@ -414,6 +463,9 @@ func (l *lexer) whole(pos int) (digits string, end int) {
 		end++
 	}
 	digits = l.src[pos:end]
+	if len(digits) > 3 && end+1 < len(l.src) && l.src[end] == ',' && isDigit(l.src[end+1]) {
+		l.ambiguous = true
+	}
 	if len(digits) == 0 || len(digits) > 3 || digits[0] == '0' {
 		return digits, end
 	}

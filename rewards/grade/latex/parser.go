@@ -49,6 +49,9 @@ func Parse(src string, opts Options, b *expr.Budget) (Parsed, error) {
 	}
 	p := &parser{lexer: lexer{src: src, listCommas: opts.ListCommas, decimalComma: opts.DecimalComma}, opts: opts, b: b}
 	p.advance(0)
+	if p.tok.is("~") || p.tok.is("=") { // "≈ 3", "= 3"
+		p.next()
+	}
 	node, err := p.list(true)
 	if err != nil {
 		return Parsed{}, err
@@ -95,7 +98,7 @@ func (p *parser) enter() error {
 	if p.level > MaxDepth {
 		return fmt.Errorf("nesting deeper than %d: %w", MaxDepth, expr.ErrLimit)
 	}
-	return p.b.Spend(4)
+	return p.b.Spend(2)
 }
 
 func (p *parser) leave() { p.level-- }
