@@ -11,3 +11,19 @@ func (d *Decoder) Leaks() int {
 	}
 	return n
 }
+
+// Logits computes the logits after each token of one sequence.
+func Logits(p *Policy, tokens []int32) [][]float32 {
+	w := workspaces.Get().(*workspace)
+	defer w.release()
+	s := segment{tokens: tokens}
+	for range pagesFor(len(tokens)) {
+		s.pages = append(s.pages, make([]float32, p.shape.pageFloats()))
+	}
+	w.forward(p, []segment{s}, p.shape.layerFloats(), allRows, true)
+	out := make([][]float32, len(tokens))
+	for i := range out {
+		out[i] = append(out[i], w.logitRow(i)...)
+	}
+	return out
+}
