@@ -205,7 +205,7 @@ func (s anytime) sampled(ctx context.Context, env *Env, t *task.Task, cuts []*cu
 		wg.Go(func() {
 			defer func() { // the worker's own recovery cannot see this goroutine
 				if p := recover(); p != nil {
-					errs[i] = fmt.Errorf("panic in strategy anytime: %v", p)
+					errs[i] = &PanicError{p}
 				}
 			}()
 			errs[i] = s.answer(ctx, env, t, c)

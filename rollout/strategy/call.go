@@ -125,6 +125,11 @@ func whole(s engine.Sequence) int {
 	return min(n, at)
 }
 
+// PanicError is a panic in a goroutine that a strategy started, where its caller cannot recover it.
+type PanicError struct{ Value any }
+
+func (e *PanicError) Error() string { return fmt.Sprintf("panic: %v", e.Value) }
+
 // maxLogProb is 0 with room for float32 rounding, as package traces has it.
 const maxLogProb = 1e-3
 

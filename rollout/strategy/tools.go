@@ -109,7 +109,7 @@ func (s tools) Run(ctx context.Context, env *Env, t *task.Task) ([]Rollout, erro
 func (s tools) goOn(ctx context.Context, env *Env, r *response, params engine.Params, m callMarkers) (err error) {
 	defer func() { // the worker's own recovery cannot see this goroutine
 		if p := recover(); p != nil {
-			err = fmt.Errorf("panic in strategy tools: %v", p)
+			err = &PanicError{p}
 		}
 	}()
 	turn := int32(0) // where the current turn began

@@ -20,6 +20,7 @@ var (
 	ErrNoRun       = errors.New("no such run on the server")
 	ErrTooLarge    = errors.New("message is larger than the server takes")
 	ErrDigest      = errors.New("policy bytes do not have the announced digest")
+	ErrGone        = errors.New("policy's weights are gone")
 	ErrHeldFull    = errors.New("as many traces are held unacknowledged as may be")
 	ErrClosed      = errors.New("stream is closed")
 )

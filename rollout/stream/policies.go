@@ -225,20 +225,30 @@ func (s *Stream) Weights(ctx context.Context, p Policy) ([]byte, error) {
 			return nil, failf(ErrConfig, nil, "policy %s is in a shared directory; set stream.policy_dir as the trainer does", p.Ref.ID)
 		}
 		var err error
-		if b, err = os.ReadFile(filepath.Join(s.cfg.PolicyDir, p.Path)); err != nil {
-			return nil, failf(ErrStore, err, "policy %s; is stream.policy_dir the directory that the trainer writes?", p.Ref.ID)
+		if b, err = os.ReadFile(filepath.Join(s.cfg.PolicyDir, p.Path)); errors.Is(err, fs.ErrNotExist) {
+			return nil, failf(ErrGone, err, "policy %s; newer ones have replaced it, or stream.policy_dir is not the directory that the trainer writes", p.Ref.ID)
+		} else if err != nil {
+			return nil, failf(ErrStore, err, "policy %s; make stream.policy_dir readable", p.Ref.ID)
 		}
 	case p.Object != "":
+		var gone error
 		err := s.retry(ctx, "fetching the weights of policy "+p.Ref.ID, func(ctx context.Context) error {
 			store, err := s.js.ObjectStore(ctx, s.names.bucket)
 			if err != nil {
 				return err
 			}
 			b, err = store.GetBytes(ctx, p.Object)
+			if errors.Is(err, jetstream.ErrObjectNotFound) {
+				gone = err
+				return nil
+			}
 			return err
 		})
 		if err != nil {
 			return nil, err
+		}
+		if gone != nil {
+			return nil, failf(ErrGone, gone, "policy %s; newer ones have replaced it", p.Ref.ID)
 		}
 	default:
 		return nil, failf(ErrConfig, nil, "policy %s was announced without weights; let the trainer send them (stream.listen or stream.url must be set)", p.Ref.ID)

@@ -456,8 +456,8 @@ func TestPoliciesReachWorkersWithTheirBytes(t *testing.T) {
 			if diff := cmp.Diff([]string{"p2", "p3", "p4"}, seen); diff != "" || err == nil || err.Error() != "enough" {
 				t.Errorf("%v\n%s", err, diff)
 			}
-			if _, err := w.Weights(t.Context(), known[0]); err == nil {
-				t.Error("the weights of p2 are still there")
+			if _, err := w.Weights(t.Context(), known[0]); !errors.Is(err, ErrGone) {
+				t.Errorf("the weights of p2: %v, want ErrGone", err)
 			}
 			forged := known[1]
 			forged.Digest = strings.Repeat("0", 64)
