@@ -93,6 +93,10 @@ func (c *comparer) equal(g, p *expr.Node) (bool, error) {
 	if c.depth > 3*latex.MaxDepth {
 		return false, expr.ErrLimit
 	}
+	if same(g, p) {
+		c.decide("identical")
+		return true, nil
+	}
 	switch {
 	case g.Kind == expr.Text || p.Kind == expr.Text:
 		c.decide("text")

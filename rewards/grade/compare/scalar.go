@@ -7,6 +7,7 @@ import (
 	"math/big"
 	"math/cmplx"
 	"math/rand/v2"
+	"slices"
 	"strings"
 
 	"pith/rewards/grade/expr"
@@ -275,7 +276,11 @@ func (c *comparer) structural(g, p *expr.Node) (bool, error) {
 
 // same reports whether two trees are identical.
 func same(g, p *expr.Node) bool {
-	if g.Kind != p.Kind || g.Name != p.Name || len(g.Args) != len(p.Args) {
+	if g == p {
+		return true
+	}
+	if g.Kind != p.Kind || g.Name != p.Name || len(g.Args) != len(p.Args) || !slices.Equal(g.Ops, p.Ops) ||
+		g.Cols != p.Cols || g.Base != p.Base || g.Bracket != p.Bracket || g.OpenLeft != p.OpenLeft || g.OpenRight != p.OpenRight {
 		return false
 	}
 	if g.Kind == expr.Number && g.Rat.Cmp(p.Rat) != 0 {
