@@ -60,15 +60,27 @@ func (m *Math) strictSymbolic(gold, answer string) bool {
 		}
 		gp, err1 := latex.Parse(g, latex.Options{}, b)
 		ap, err2 := latex.Parse(a, latex.Options{}, b)
-		if err1 != nil || err2 != nil || !gp.Node.Scalar() || !ap.Node.Scalar() || len(gp.Node.Symbols())+len(ap.Node.Symbols()) > 4 {
+		if err1 != nil || err2 != nil || !algebraic(gp.Node) || !algebraic(ap.Node) || len(gp.Node.Symbols())+len(ap.Node.Symbols()) > 4 {
 			return false
 		}
-		ok, _, err := compare.Equal(withoutDecimals(gp.Node), withoutDecimals(ap.Node), compare.Policy{FoldCase: true, Percent: "value"}, b)
+		ok, _, err := compare.Equal(literal(withoutDecimals(gp.Node)), literal(withoutDecimals(ap.Node)), compare.Policy{FoldCase: true, Percent: "value"}, b)
 		if !ok || err != nil {
 			return false
 		}
 	}
 	return true
+}
+
+// algebraic reports whether a tree is one that grader's plain-text route can hand on: no ratios,
+// infinities or calculus.
+func algebraic(n *expr.Node) bool {
+	return n.Scalar() && !n.Has(func(m *expr.Node) bool {
+		switch m.Kind {
+		case expr.Ratio, expr.Sum, expr.Prod, expr.Limit, expr.Integral, expr.Deriv:
+			return true
+		}
+		return m.IsConst("inf")
+	})
 }
 
 // withoutDecimals makes decimals exact, so that no rounding applies.
@@ -99,8 +111,8 @@ func isDigit(c byte) bool { return c >= '0' && c <= '9' }
 
 // splitElements splits a tuple on its commas when brackets enclose it.
 func splitElements(s string) []string {
-	if len(s) > 2 && strings.IndexByte("([{", s[0]) >= 0 && strings.IndexByte(")]}", s[len(s)-1]) >= 0 || strings.HasPrefix(s, "\\{") {
-		inner := strings.Trim(s, "()[]{}\\")
+	if len(s) > 2 && strings.IndexByte("([{", s[0]) >= 0 && strings.IndexByte(")]}", s[len(s)-1]) >= 0 {
+		inner := s[1 : len(s)-1]
 		if !strings.ContainsAny(inner, "()[]") {
 			return strings.Split(inner, ",")
 		}
@@ -132,7 +144,7 @@ func normaliseDeepscaler(s string) string {
 	if inner := unwrapText(s); inner != s {
 		s = inner
 	}
-	s = strings.NewReplacer("\\%", "", "%", "", "\\$", "", "$", "", " or ", " , ", " and ", " , ", "million", "*10^6", "billion", "*10^9", "trillion", "*10^12", "\\!", "", "\\left", "", "\\right", "", "dfrac", "frac", "tfrac", "frac").Replace(s)
+	s = strings.NewReplacer("\\%", "", "%", "", "\\$", "", "$", "", " or ", " , ", " and ", " , ", "million", "*10^6", "billion", "*10^9", "trillion", "*10^12", "\\!", "", "\\left", "", "\\right", "", "\\{", "", "\\}", "", "dfrac", "frac", "tfrac", "frac").Replace(s)
 	for _, unit := range deepscalerUnits {
 		for _, form := range []string{"es", "s", ""} {
 			s = strings.ReplaceAll(s, "\\text{ "+unit+form+"}", "")
