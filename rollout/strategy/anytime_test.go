@@ -7,6 +7,7 @@ import (
 	"math"
 	"slices"
 	"strings"
+	"sync"
 	"testing"
 
 	"github.com/google/go-cmp/cmp"
@@ -99,10 +100,15 @@ func TestAnytimeScoresAllRolloutsInOneCall(t *testing.T) {
 }
 
 // fixed grades by whether the answer token is the gold one, and notes what it is shown.
-type fixed struct{ shown *[]string }
+type fixed struct {
+	mu    sync.Mutex
+	shown []string
+}
 
-func (g fixed) Grade(gold, response string) grade.Verdict {
-	*g.shown = append(*g.shown, response)
+func (g *fixed) Grade(gold, response string) grade.Verdict {
+	g.mu.Lock()
+	g.shown = append(g.shown, response)
+	g.mu.Unlock()
 	switch {
 	case strings.HasSuffix(response, "</think> "+gold+" <eos>"):
 		return grade.Verdict{Outcome: grade.Right}
@@ -133,11 +139,11 @@ func (a *answers) Sample(ctx context.Context, r engine.SampleRequest) (engine.Sa
 }
 
 func TestAnytimeDrawsAndGradesAnswers(t *testing.T) {
-	var shown []string
+	grader := &fixed{}
 	s := &answers{list: []string{"7 <eos>", "8 <eos>", "7 <eos>", "c <eos>"}}
 	s.texts = map[int]string{0: "1 2 3 </think> 7 <eos>"}
 	env := testEnv(nil)
-	env.Sampler, env.Grader = s, fixed{&shown}
+	env.Sampler, env.Grader = s, grader
 	tk := testTask(1)
 	out, err := run(t, "anytime", `{"budgets":[2,4,6],"answers":4,"answer_tokens":5}`, env, tk)
 	if err != nil {
@@ -159,8 +165,8 @@ func TestAnytimeDrawsAndGradesAnswers(t *testing.T) {
 	if diff := cmp.Diff(want, asked); diff != "" {
 		t.Errorf("asked (-want +got):\n%s", diff)
 	}
-	if !slices.Contains(shown, "1 2 <cut> </think> 8 <eos>") {
-		t.Errorf("the grader was shown %q", shown)
+	if !slices.Contains(grader.shown, "1 2 <cut> </think> 8 <eos>") {
+		t.Errorf("the grader was shown %q", grader.shown)
 	}
 }
 
