@@ -24,7 +24,7 @@ func (d *Decoder) admitSample(j *Job) bool {
 	if last { // it takes over the job's pages
 		need -= len(j.pages) - full
 	}
-	if need > j.pool.available() {
+	if !d.room(j.pool, need) {
 		return false
 	}
 	s := d.sequence()
@@ -42,7 +42,7 @@ func (d *Decoder) admitSample(j *Job) bool {
 		}
 		if full < len(j.pages) {
 			pg := s.claim()
-			copy(pg.data, j.pages[full].data)
+			j.pool.shape.copyPositions(pg.data, j.pages[full].data, j.length%pagePositions)
 		}
 	}
 	s.data = s.data[:0]
@@ -156,18 +156,27 @@ func (d *Decoder) readAhead() {
 		if j.state == jobWaiting {
 			n := pagesFor(j.length)
 			w := max(worst[j.pool], j.samplePages())
-			if held[j.pool]+n+w > j.pool.limit || n > j.pool.available() {
+			if held[j.pool]+n+w > j.pool.limit || !d.room(j.pool, n) {
 				return
 			}
-			for range n {
-				pg := j.pool.take()
-				j.pages = append(j.pages, pg)
-				j.data = append(j.data, pg.data)
-			}
-			j.state = jobFilling
+			d.begin(j)
 		}
 		held[j.pool] += pagesFor(j.length)
 		worst[j.pool] = max(worst[j.pool], j.samplePages())
 		want -= j.req.N - j.next
 	}
+}
+
+// begin gives a job the pages of its prompt and prefix, as far as possible those of a kept
+// sequence that begins alike.
+func (d *Decoder) begin(j *Job) {
+	j.tokens = append(append(make([]int32, 0, j.length), j.req.Prompt...), j.req.Prefix...)
+	d.recall(j)
+	for len(j.pages) < pagesFor(j.length) {
+		j.pages = append(j.pages, j.pool.take())
+	}
+	for _, pg := range j.pages {
+		j.data = append(j.data, pg.data)
+	}
+	j.state = jobFilling
 }

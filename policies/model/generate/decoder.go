@@ -59,6 +59,10 @@ type Options struct {
 	// CacheBytes bounds the memory of keys and values for each shape of policy. A request waits
 	// until its worst case fits. 0 means enough for every slot at the full context.
 	CacheBytes int64
+	// Keep is how many ended sequences stay in the cache, as long as nobody needs their pages, so
+	// that calls which continue them or begin alike do not read those tokens again. Default twice
+	// Slots; negative keeps none.
+	Keep int
 }
 
 // Decoder is a batch that requests join in the order of their submission and leave sequence by
@@ -74,6 +78,8 @@ type Decoder struct {
 	ended   []*Job      // since the last step
 	handed  []*Job      // what the last step returned
 
+	keeper keeper
+
 	policies []*Policy // of the running step
 	segs     []segment
 	heads    []consumer // [segs] who takes the last row's logits
@@ -87,6 +93,7 @@ type Decoder struct {
 type Stats struct {
 	Steps        int64
 	PromptTokens int64 // rows of prompts and prefixes computed
+	CachedTokens int64 // tokens of prompts and prefixes that were not, because a kept sequence had them
 	OutputTokens int64 // tokens drawn
 	PagesUsed    int
 	PageLimit    int
@@ -97,6 +104,12 @@ func NewDecoder(o Options) *Decoder {
 	d := &Decoder{slots: o.Slots, context: o.MaxContext, bytes: o.CacheBytes, pools: map[shape]*pool{}}
 	if d.slots < 1 {
 		d.slots = 128
+	}
+	switch d.keeper = (keeper{limit: o.Keep, byKey: map[uint64][]*kept{}}); {
+	case o.Keep == 0:
+		d.keeper.limit = 2 * d.slots
+	case o.Keep < 0:
+		d.keeper.limit = 0
 	}
 	if d.context < 1 {
 		d.context = math.MaxInt
@@ -119,6 +132,7 @@ type Job struct {
 	logits  []float32 // after the last of them
 	next    int       // samples admitted
 	live    int       // samples not ended
+	cached  int       // positions taken from a kept sequence
 	started bool
 	drew    bool
 	out     []Sequence
@@ -140,6 +154,10 @@ func (j *Job) Sequences() []Sequence { return j.out }
 
 // Err is why the job failed, or nil.
 func (j *Job) Err() error { return j.err }
+
+// Cached is how many tokens of prompt and prefix had not to be read because a sequence before
+// began alike.
+func (j *Job) Cached() int { return j.cached }
 
 // Request is what was submitted.
 func (j *Job) Request() Request { return j.req }
@@ -327,8 +345,10 @@ func (d *Decoder) dequeue(j *Job) {
 // leave takes active sequence i out of the batch; the last one takes its place.
 func (d *Decoder) leave(i int) {
 	s := d.active[i]
-	for _, pg := range s.pages {
-		s.job.pool.drop(pg)
+	if !d.keep(s) {
+		for _, pg := range s.pages {
+			s.job.pool.drop(pg)
+		}
 	}
 	s.job.pool.promised -= s.owed
 	clear(s.data)

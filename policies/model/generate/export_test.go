@@ -5,7 +5,9 @@ const PagePositions = pagePositions
 
 // Leaks is the number of pages in use or promised, which an empty decoder must not have.
 func (d *Decoder) Leaks() int {
-	n := 0
+	for d.evict() {
+	}
+	n := d.keeper.n + len(d.keeper.byKey)
 	for _, p := range d.pools {
 		n += p.used + p.promised
 	}

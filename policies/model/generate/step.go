@@ -95,7 +95,6 @@ func (d *Decoder) planPrompts() {
 		}
 		if !j.started {
 			j.started = true
-			j.tokens = append(append(make([]int32, 0, j.length), j.req.Prompt...), j.req.Prefix...)
 			j.notify(Started)
 		}
 		n := min(chunkRows, j.length-j.filled)

@@ -29,6 +29,9 @@ type Options struct {
 	// CacheBytes bounds the memory of keys and values; a request waits until its worst case fits.
 	// Default: enough for every slot at the full context.
 	CacheBytes int64
+	// Keep is how many ended sequences stay in the cache while there is room, so that calls which
+	// continue them need not read them again. Default twice Slots; negative keeps none.
+	Keep int
 	// MaxPolicies is how many policies may be live. Default 16.
 	MaxPolicies int
 	// MaxWaiting is how many samples may wait for a slot before a call is answered with Busy.
@@ -55,7 +58,7 @@ func (o Options) withDefaults() Options {
 
 // decoder is the part of the options that bounds the batch.
 func (o Options) decoder() generate.Options {
-	return generate.Options{Slots: o.Slots, MaxContext: o.MaxContext, CacheBytes: o.CacheBytes}
+	return generate.Options{Slots: o.Slots, MaxContext: o.MaxContext, CacheBytes: o.CacheBytes, Keep: o.Keep}
 }
 
 // Engine samples in this process. It is safe for concurrent use. Close it.
@@ -65,6 +68,7 @@ type Engine struct {
 	mu       sync.Mutex
 	inbox    []*call
 	cancels  []*call
+	retired  []*generate.Policy // what the batch may forget
 	closed   bool
 	policies map[string]*published
 	live     int // samples in calls that have not been answered
@@ -178,9 +182,10 @@ func (e *Engine) Stats(context.Context) ([]engine.Stats, error) {
 		OutputTokens: c.batch.OutputTokens,
 		Idle:         idle,
 		Raw: map[string]float64{
-			"steps":    float64(c.batch.Steps),
-			"policies": float64(len(e.policies)),
-			"slots":    float64(e.o.Slots),
+			"steps":         float64(c.batch.Steps),
+			"policies":      float64(len(e.policies)),
+			"slots":         float64(e.o.Slots),
+			"cached_tokens": float64(c.batch.CachedTokens),
 		},
 	}
 	if c.batch.PageLimit > 0 {

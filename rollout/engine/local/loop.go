@@ -18,7 +18,7 @@ func (e *Engine) loop(d *generate.Decoder) {
 	defer close(e.stopped)
 	calls := map[*generate.Job]*call{}
 	for {
-		inbox, cancels, closed := e.collect()
+		inbox, cancels, retired, closed := e.collect()
 		for _, c := range inbox {
 			c.submit(d, e)
 			if c.job != nil {
@@ -31,6 +31,9 @@ func (e *Engine) loop(d *generate.Decoder) {
 				c.err = errCancelled
 				d.Cancel(c.job)
 			}
+		}
+		for _, p := range retired {
+			d.Forget(p)
 		}
 		if closed {
 			for j, c := range calls {
@@ -59,12 +62,12 @@ func (e *Engine) loop(d *generate.Decoder) {
 }
 
 // collect empties the inbox.
-func (e *Engine) collect() (inbox, cancels []*call, closed bool) {
+func (e *Engine) collect() (inbox, cancels []*call, retired []*generate.Policy, closed bool) {
 	e.mu.Lock()
 	defer e.mu.Unlock()
-	inbox, cancels, closed = e.inbox, e.cancels, e.closed
-	e.inbox, e.cancels = nil, nil
-	return inbox, cancels, closed
+	inbox, cancels, retired, closed = e.inbox, e.cancels, e.retired, e.closed
+	e.inbox, e.cancels, e.retired = nil, nil, nil
+	return inbox, cancels, retired, closed
 }
 
 // submit puts the call into the batch, or answers it with why that is not possible.

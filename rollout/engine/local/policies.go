@@ -118,10 +118,13 @@ func (e *Engine) Live(context.Context) ([]engine.PolicyRef, error) {
 func (e *Engine) Retire(_ context.Context, ref engine.PolicyRef) error {
 	e.mu.Lock()
 	defer e.mu.Unlock()
-	if _, ok := e.policies[ref.ID]; !ok {
+	p, ok := e.policies[ref.ID]
+	if !ok {
 		return goneError(fmt.Sprintf("retire %q", ref.ID), ref)
 	}
 	delete(e.policies, ref.ID)
+	e.retired = append(e.retired, p.policy)
+	e.nudge()
 	return nil
 }
 

@@ -109,6 +109,7 @@ func (c *call) result(name string) engine.SampleResult {
 	out := engine.SampleResult{
 		Seqs:         make([]engine.Sequence, len(seqs)),
 		PromptTokens: len(c.req.Prompt) + len(c.req.Prefix),
+		CachedTokens: c.job.Cached(),
 		Server:       name,
 		Queue:        since(c.asked, c.started),
 		FirstToken:   since(c.asked, c.first),
