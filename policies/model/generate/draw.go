@@ -124,8 +124,8 @@ func (d *drawer) filter(p *Params) {
 			d.e[i] = 0
 		}
 	}
-	slices.SortFunc(d.rank, func(a, b int32) int { // equal weights: lower id first
-		return cmp.Or(cmp.Compare(d.e[b], d.e[a]), cmp.Compare(a, b))
+	slices.SortFunc(d.rank, func(a, b int32) int { // equal logits: lower id first
+		return cmp.Or(cmp.Compare(d.z[b], d.z[a]), cmp.Compare(a, b))
 	})
 	if topK && p.TopK < len(d.rank) {
 		for _, i := range d.rank[p.TopK:] {

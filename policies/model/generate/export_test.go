@@ -1,5 +1,7 @@
 package generate
 
+import "pith/policies/kernel"
+
 // PagePositions lets tests place prompts on both sides of a page's edge.
 const PagePositions = pagePositions
 
@@ -28,4 +30,28 @@ func Logits(p *Policy, tokens []int32) [][]float32 {
 		out[i] = append(out[i], w.logitRow(i)...)
 	}
 	return out
+}
+
+// CacheBytes is the memory that the pools have taken.
+func (d *Decoder) CacheBytes() int64 {
+	n := 0
+	for _, p := range d.pools {
+		n += 4 * p.made * p.shape.pageFloats()
+	}
+	return int64(n)
+}
+
+// PolicyBytes is the memory of the packed weights.
+func PolicyBytes(p *Policy) int64 {
+	packed := func(m *kernel.Packed) int {
+		k, n := m.Shape()
+		return k * ((n + 31) / 32 * 32)
+	}
+	n := len(p.embed) + len(p.norm) + packed(p.head)
+	for i := range p.layers {
+		l := &p.layers[i]
+		n += len(l.inputNorm) + len(l.postNorm) + len(l.qNorm) + len(l.kNorm) + len(l.qkvBias) +
+			packed(l.qkv) + packed(l.o) + packed(l.gateUp) + packed(l.down)
+	}
+	return int64(4 * n)
 }
