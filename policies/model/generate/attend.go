@@ -49,39 +49,41 @@ func headPage(layer []float32, g, d int) (kt, v []float32) {
 func (w *workspace) attend(lo, hi int) {
 	c := &w.p.config
 	d, group := c.HeadDim, c.NumHeads/c.NumKVHeads
-	var small [512]float32 // on the stack, because several cores may be in here
+	var small [1024]float32 // on the stack, because several cores may be in here
 	scores := small[:]
 	for r := lo; r < hi; r++ {
 		s := &w.segs[w.owner[r]]
 		n := s.from + r - s.row + 1
-		if n > len(scores) {
-			scores = make([]float32, n+n/2)
+		if n*group > len(scores) {
+			scores = make([]float32, (n+n/2)*group)
 		}
 		q := w.qkv[r*c.QKVDim():][:c.QueryDim()]
 		out := w.att[r*c.QueryDim():][:c.QueryDim()]
-		for h := range c.NumHeads {
-			w.attendHead(out[h*d:(h+1)*d], q[h*d:(h+1)*d], s.pages, h/group, scores[:n])
+		for g := range c.NumKVHeads {
+			w.attendGroup(out[g*group*d:(g+1)*group*d], q[g*group*d:(g+1)*group*d], s.pages, g, group, n, scores[:n*group])
 		}
 	}
 }
 
-// attendHead is softmax attention of one scaled query over len(scores) positions. Scores are a
-// chain over the head's dimensions for each position; the output is a chain over positions for
-// each dimension, divided at the end by the sum of the weights.
-func (w *workspace) attendHead(out, q []float32, pages [][]float32, g int, scores []float32) {
-	d, off := len(q), w.l*w.layerStride
-	clear(scores)
-	for i, n := 0, 0; n < len(scores); i, n = i+1, n+pagePositions {
+// attendGroup is softmax attention of the scaled queries, [group, d], that read key head g, over n
+// positions. Scores, [group, n], are a chain over the head's dimensions for each position; the
+// output is a chain over positions for each dimension. Both are matrix products of a few rows,
+// page by page.
+func (w *workspace) attendGroup(out, q []float32, pages [][]float32, g, group, n int, scores []float32) {
+	d, off := w.p.config.HeadDim, w.l*w.layerStride
+	for i, at := 0, 0; at < n; i, at = i+1, at+pagePositions {
 		kt, _ := headPage(pages[i][off:], g, d)
-		kernel.AddRows(scores[n:min(n+pagePositions, len(scores))], q, kt, pagePositions)
+		kernel.Gemm(false, false, group, min(pagePositions, n-at), d, q, d, kt, pagePositions, 0, scores[at:], n)
 	}
-	sum := kernel.ExpSumShift(scores, scores, kernel.Max(scores))
-	clear(out)
-	for i, n := 0, 0; n < len(scores); i, n = i+1, n+pagePositions {
+	for h := range group {
+		row := scores[h*n : (h+1)*n]
+		sum := kernel.ExpSumShift(row, row, kernel.Max(row))
+		kernel.Scale(1/sum, row)
+	}
+	for i, at := 0, 0; at < n; i, at = i+1, at+pagePositions {
 		_, v := headPage(pages[i][off:], g, d)
-		kernel.AddRows(out, scores[n:min(n+pagePositions, len(scores))], v, d)
+		kernel.Gemm(false, false, group, d, min(pagePositions, n-at), scores[at:], n, v, d, float32(min(i, 1)), out, d)
 	}
-	kernel.Scale(1/sum, out)
 }
 
 // forkPages copies, for the current layer, the positions that a forking segment shares with the
