@@ -45,45 +45,85 @@ func headPage(layer []float32, g, d int) (kt, v []float32) {
 	return kt, layer[(2*g+1)*d*pagePositions:][:d*pagePositions]
 }
 
+// attendRows is the most rows of one sequence that share their products: the height of a tile of
+// the matrix kernel.
+const attendRows = 12
+
 // attend computes the attention of rows [lo, hi) over all positions up to their own.
 func (w *workspace) attend(lo, hi int) {
 	c := &w.p.config
-	d, group := c.HeadDim, c.NumHeads/c.NumKVHeads
-	var small [1024]float32 // on the stack, because several cores may be in here
+	group := c.NumHeads / c.NumKVHeads
+	var small [4096]float32 // on the stack, because several cores may be in here
 	scores := small[:]
-	for r := lo; r < hi; r++ {
+	for r := lo; r < hi; {
 		s := &w.segs[w.owner[r]]
-		n := s.from + r - s.row + 1
-		if n*group > len(scores) {
-			scores = make([]float32, (n+n/2)*group)
+		m := min(hi-r, s.row+len(s.tokens)-r, attendRows)
+		n := s.from + r - s.row + m // positions that the last of the rows sees
+		if need := n * max(m, group); need > len(scores) {
+			scores = make([]float32, need+need/2)
 		}
-		q := w.qkv[r*c.QKVDim():][:c.QueryDim()]
-		out := w.att[r*c.QueryDim():][:c.QueryDim()]
-		for g := range c.NumKVHeads {
-			w.attendGroup(out[g*group*d:(g+1)*group*d], q[g*group*d:(g+1)*group*d], s.pages, g, group, n, scores[:n*group])
+		if m == 1 {
+			w.attendGroups(r, s.pages, n, scores)
+		} else {
+			w.attendTile(r, m, s.pages, n, scores)
+		}
+		r += m
+	}
+}
+
+// attendGroups is softmax attention of one row over n positions. The query heads that read the
+// same key head go together. Scores, [group, n], are a chain over the head's dimensions for each
+// position; the output is a chain over positions for each dimension. Both are matrix products of
+// a few rows, page by page.
+func (w *workspace) attendGroups(r int, pages [][]float32, n int, scores []float32) {
+	c := &w.p.config
+	d, group, off := c.HeadDim, c.NumHeads/c.NumKVHeads, w.l*w.layerStride
+	for g := range c.NumKVHeads {
+		q := w.qkv[r*c.QKVDim()+g*group*d:][:group*d]
+		out := w.att[r*c.QueryDim()+g*group*d:][:group*d]
+		for i, at := 0, 0; at < n; i, at = i+1, at+pagePositions {
+			kt, _ := headPage(pages[i][off:], g, d)
+			kernel.Gemm(false, false, group, min(pagePositions, n-at), d, q, d, kt, pagePositions, 0, scores[at:], n)
+		}
+		for h := range group {
+			softmax(scores[h*n : (h+1)*n])
+		}
+		for i, at := 0, 0; at < n; i, at = i+1, at+pagePositions {
+			_, v := headPage(pages[i][off:], g, d)
+			kernel.Gemm(false, false, group, d, min(pagePositions, n-at), scores[at:], n, v, d, float32(min(i, 1)), out, d)
 		}
 	}
 }
 
-// attendGroup is softmax attention of the scaled queries, [group, d], that read key head g, over n
-// positions. Scores, [group, n], are a chain over the head's dimensions for each position; the
-// output is a chain over positions for each dimension. Both are matrix products of a few rows,
-// page by page.
-func (w *workspace) attendGroup(out, q []float32, pages [][]float32, g, group, n int, scores []float32) {
-	d, off := w.p.config.HeadDim, w.l*w.layerStride
-	for i, at := 0, 0; at < n; i, at = i+1, at+pagePositions {
-		kt, _ := headPage(pages[i][off:], g, d)
-		kernel.Gemm(false, false, group, min(pagePositions, n-at), d, q, d, kt, pagePositions, 0, scores[at:], n)
+// attendTile is attention of m consecutive rows of a sequence, the last of which sees n positions.
+// A row's weights beyond its own position are zero, which adds nothing to its chains: it gets the
+// bits that [workspace.attendGroups] would give it.
+func (w *workspace) attendTile(r, m int, pages [][]float32, n int, scores []float32) {
+	c := &w.p.config
+	d, group, off := c.HeadDim, c.NumHeads/c.NumKVHeads, w.l*w.layerStride
+	for h := range c.NumHeads {
+		q := w.qkv[r*c.QKVDim()+h*d:]
+		out := w.att[r*c.QueryDim()+h*d:]
+		for i, at := 0, 0; at < n; i, at = i+1, at+pagePositions {
+			kt, _ := headPage(pages[i][off:], h/group, d)
+			kernel.Gemm(false, false, m, min(pagePositions, n-at), d, q, c.QKVDim(), kt, pagePositions, 0, scores[at:], n)
+		}
+		for k := range m {
+			own := n - m + k + 1
+			softmax(scores[k*n : k*n+own])
+			clear(scores[k*n+own : (k+1)*n])
+		}
+		for i, at := 0, 0; at < n; i, at = i+1, at+pagePositions {
+			_, v := headPage(pages[i][off:], h/group, d)
+			kernel.Gemm(false, false, m, d, min(pagePositions, n-at), scores[at:], n, v, d, float32(min(i, 1)), out, c.QueryDim())
+		}
 	}
-	for h := range group {
-		row := scores[h*n : (h+1)*n]
-		sum := kernel.ExpSumShift(row, row, kernel.Max(row))
-		kernel.Scale(1/sum, row)
-	}
-	for i, at := 0, 0; at < n; i, at = i+1, at+pagePositions {
-		_, v := headPage(pages[i][off:], g, d)
-		kernel.Gemm(false, false, group, d, min(pagePositions, n-at), scores[at:], n, v, d, float32(min(i, 1)), out, d)
-	}
+}
+
+// softmax turns scores into weights that sum to 1.
+func softmax(row []float32) {
+	sum := kernel.ExpSumShift(row, row, kernel.Max(row))
+	kernel.Scale(1/sum, row)
 }
 
 // forkPages copies, for the current layer, the positions that a forking segment shares with the
