@@ -22,6 +22,9 @@ type box struct {
 // the same answer: within 10 bytes, or within 70 with a connective between and other content
 // (the distances are Math-Verify's, math_verify/parser.py).
 func boxes(text string, o Options) (Found, boxState) {
+	if !strings.Contains(text, "box") {
+		return Found{}, boxNone
+	}
 	limit := len(text)
 	var last box
 	state := boxNone

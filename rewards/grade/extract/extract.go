@@ -125,6 +125,9 @@ func Conclusion(response string, o Options) (string, string) {
 		if mark == "" {
 			continue
 		}
+		if !strings.Contains(response[tail:], mark) { // far quicker than a backward search
+			continue
+		}
 		if i := strings.LastIndex(response[tail:], mark); i >= 0 {
 			at = max(at, tail+i+len(mark))
 		}

@@ -26,6 +26,9 @@ func hashes(text string) (Found, bool) {
 // finalHope reads "final answer is X. I hope it is correct." of the Minerva prompt (Lewkowycz
 // et al. 2022, appendix D).
 func finalHope(text string) (Found, int) {
+	if !strings.Contains(text, "ope it is correct") { // forward searches are far quicker
+		return Found{}, -1
+	}
 	end := lastFold(text, "i hope it is correct")
 	if end < 0 {
 		return Found{}, -1
@@ -66,6 +69,9 @@ func phrase(text string) (Found, bool) {
 	var rule Rule
 	// One backward search for the common word, then a look at what surrounds it.
 	search := text
+	if !strings.Contains(text, "nswer") && !strings.Contains(text, "NSWER") {
+		search = ""
+	}
 	for range 8 {
 		i := lastFold(search, "answer")
 		if i < 0 {
@@ -118,9 +124,12 @@ var abroad = []struct{ word, link string }{
 	{"antwoord", "is"}, {"odpowiedź", "to"}, {"cevap", ""}, {"الإجابة", "هي"}, {"उत्तर", "है"}, {"đáp án", "là"}, {"jawaban", "adalah"},
 }
 
+// foreignWindow is how many bytes at the end of a response are searched for them.
+const foreignWindow = 240
+
 // foreign finds the last such word that a colon, a link word or a value follows.
 func foreign(text string) (start, after int) {
-	tail := text[max(0, len(text)-2048):]
+	tail := text[max(0, len(text)-foreignWindow):]
 	offset := len(text) - len(tail)
 	lower := strings.ToLower(tail)
 	if len(lower) != len(tail) {
@@ -128,6 +137,9 @@ func foreign(text string) (start, after int) {
 	}
 	best, after := -1, 0
 	for _, a := range abroad {
+		if !strings.Contains(lower, a.word) {
+			continue
+		}
 		i := strings.LastIndex(lower, a.word)
 		if i <= best {
 			continue
