@@ -14,6 +14,74 @@ var quickstart = model.Config{Arch: model.Llama, VocabSize: 64, HiddenSize: 128,
 	NumHeads: 4, NumKVHeads: 4, HeadDim: 32, MaxContext: 288, RMSNormEps: 1e-5, RopeTheta: 1000, TieEmbeddings: true,
 	BOS: 1, EOS: 2, PAD: 0}
 
+// large is near the upper end of what the local engine is meant for, 29 M parameters, with grouped
+// heads and a vocabulary of thousands.
+var large = model.Config{Arch: model.Qwen3, VocabSize: 4096, HiddenSize: 512, IntermediateSize: 1408, NumLayers: 9,
+	NumHeads: 8, NumKVHeads: 2, HeadDim: 64, MaxContext: 2048, RMSNormEps: 1e-6, RopeTheta: 1e6, QKNorm: true, TieEmbeddings: true,
+	BOS: 1, EOS: 2, PAD: 0}
+
+// BenchmarkDecodeLarge is BenchmarkDecode with the large policy.
+func BenchmarkDecodeLarge(b *testing.B) {
+	for _, n := range []int{1, 16, 64} {
+		b.Run(fmt.Sprintf("sequences=%d", n), func(b *testing.B) {
+			decode(b, large, n, 100, 64)
+		})
+	}
+}
+
+// BenchmarkPrefill measures one long prompt, which all cores share.
+func BenchmarkPrefill(b *testing.B) {
+	w := model.NewWeights(large)
+	w.Init(1, model.InitOptions{})
+	p := generate.Pack(w)
+	d := generate.NewDecoder(generate.Options{Keep: -1})
+	prompt := tokens(rand.New(rand.NewPCG(1, 2)), large.VocabSize, 1024)
+	for b.Loop() {
+		if _, err := d.Submit(generate.Request{Policy: p, Prompt: prompt, N: 1, Params: generate.Params{MaxTokens: 1, Temperature: 1, TopP: 1}}); err != nil {
+			b.Fatal(err)
+		}
+		for !d.Idle() {
+			d.Step()
+		}
+	}
+	b.ReportMetric(float64(d.Stats().PromptTokens)/b.Elapsed().Seconds(), "tokens/s")
+}
+
+// BenchmarkPack measures what publishing a policy costs beside its digest.
+func BenchmarkPack(b *testing.B) {
+	w := model.NewWeights(quickstart)
+	w.Init(1, model.InitOptions{})
+	for b.Loop() {
+		generate.Pack(w)
+	}
+}
+
+// BenchmarkDraw measures the draw of one token, for small and large vocabularies, without filters
+// and with.
+func BenchmarkDraw(b *testing.B) {
+	for _, v := range []int{64, 4096} {
+		logits := make([]float32, v)
+		r := rand.New(rand.NewPCG(1, 2))
+		for i := range logits {
+			logits[i] = float32(2 * r.NormFloat64())
+		}
+		for name, p := range map[string]generate.Params{
+			"plain": {Temperature: 1, TopP: 1}, "top-p": {Temperature: 1, TopP: 0.9}, "top-k": {Temperature: 1, TopP: 1, TopK: 20},
+		} {
+			b.Run(fmt.Sprintf("vocabulary=%d/%s", v, name), func(b *testing.B) {
+				draw := generate.Draw()
+				u := 0.0
+				for b.Loop() {
+					draw(logits, &p, u)
+					if u += 0.37; u >= 1 {
+						u--
+					}
+				}
+			})
+		}
+	}
+}
+
 // BenchmarkDecode measures sampled tokens per second with the given number of sequences running:
 // prompts of 13 tokens in groups of up to 12, responses of 64 tokens.
 func BenchmarkDecode(b *testing.B) {

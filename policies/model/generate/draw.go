@@ -13,6 +13,7 @@ type drawer struct {
 	z    []float32 // logits of the distribution drawn from, -Inf where a filter removed the token
 	e    []float32 // weights, e^(z - max)
 	rank []int32   // token ids, likeliest first
+	kept []float32 // their weights, for a while
 }
 
 // drawn is one token with the log-probability and the entropy, in nats, of its distribution.
@@ -109,33 +110,21 @@ func (d *drawer) filter(p *Params) {
 	if !topK && p.TopP >= 1 {
 		return
 	}
-	// Tokens that together weigh less than what top-p may drop need not be ranked. The factor of a
-	// half keeps rounding on the safe side.
-	bound := float32(0)
-	if !topK {
-		bound = float32((1 - p.TopP) * total / float64(2*len(d.e)))
-	}
-	d.rank = grow(d.rank, len(d.e))[:0]
-	for i, e := range d.e {
-		switch {
-		case e > bound:
-			d.rank = append(d.rank, int32(i))
-		default:
-			d.e[i] = 0
+	if topK {
+		total = d.likeliest(p.TopK)
+	} else {
+		// Tokens that together weigh less than what top-p may drop need not be ranked. The factor of
+		// a half keeps rounding on the safe side.
+		bound := float32((1 - p.TopP) * total / float64(2*len(d.e)))
+		d.rank = grow(d.rank, len(d.e))[:0]
+		for i, e := range d.e {
+			if e > bound {
+				d.rank = append(d.rank, int32(i))
+			} else {
+				d.e[i] = 0
+			}
 		}
-	}
-	slices.SortFunc(d.rank, func(a, b int32) int { // equal logits: lower id first
-		return cmp.Or(cmp.Compare(d.z[b], d.z[a]), cmp.Compare(a, b))
-	})
-	if topK && p.TopK < len(d.rank) {
-		for _, i := range d.rank[p.TopK:] {
-			d.e[i] = 0
-		}
-		d.rank = d.rank[:p.TopK]
-		total = 0
-		for _, i := range d.rank {
-			total += float64(d.e[i])
-		}
+		slices.SortFunc(d.rank, d.compare)
 	}
 	if p.TopP < 1 {
 		run := 0.0
@@ -149,4 +138,38 @@ func (d *drawer) filter(p *Params) {
 			run += float64(d.e[i])
 		}
 	}
+}
+
+// compare orders tokens by falling logit, equal ones by id.
+func (d *drawer) compare(a, b int32) int {
+	return cmp.Or(cmp.Compare(d.z[b], d.z[a]), cmp.Compare(a, b))
+}
+
+// likeliest ranks the k likeliest tokens, removes the others, and returns the weight of what is
+// left.
+func (d *drawer) likeliest(k int) float64 {
+	d.rank = grow(d.rank, k)[:0]
+	for i, e := range d.e {
+		full := len(d.rank) == k
+		if e == 0 || (full && d.z[i] <= d.z[d.rank[k-1]]) {
+			continue
+		}
+		at, _ := slices.BinarySearchFunc(d.rank, int32(i), d.compare)
+		if full {
+			d.rank = d.rank[:k-1]
+		}
+		d.rank = slices.Insert(d.rank, at, int32(i))
+	}
+	total := 0.0
+	kept := d.kept[:0] // weights, in the order of the ranks
+	for _, i := range d.rank {
+		kept = append(kept, d.e[i])
+		total += float64(d.e[i])
+	}
+	clear(d.e)
+	for n, i := range d.rank {
+		d.e[i] = kept[n]
+	}
+	d.kept = kept
+	return total
 }

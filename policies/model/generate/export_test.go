@@ -55,3 +55,9 @@ func PolicyBytes(p *Policy) int64 {
 	}
 	return int64(4 * n)
 }
+
+// Draw returns a function that draws tokens with a scratch of its own.
+func Draw() func(logits []float32, p *Params, u float64) {
+	var d drawer
+	return func(logits []float32, p *Params, u float64) { d.draw(logits, p, true, u) }
+}
