@@ -23,8 +23,10 @@ func isPercent(n *expr.Node) bool {
 
 // scalars compares two numbers or expressions.
 func (c *comparer) scalars(g, p *expr.Node) (bool, error) {
-	if ok, err := c.scalarValues(g, p); ok || notLimit(err) != nil {
-		return ok, notLimit(err)
+	if c.Percent != "number" || isPercent(g) == isPercent(p) {
+		if ok, err := c.scalarValues(g, p); ok || notLimit(err) != nil {
+			return ok, notLimit(err)
+		}
 	}
 	if c.Percent != "value" && (isPercent(g) != isPercent(p)) {
 		hundred := expr.Int(100)
@@ -54,9 +56,6 @@ func degree(n *expr.Node) bool { return n.Kind == expr.Number && n.Degree }
 func (c *comparer) scalarValues(g, p *expr.Node) (bool, error) {
 	if infinity(g) != 0 || infinity(p) != 0 {
 		return infinity(g) == infinity(p), nil
-	}
-	if c.Percent == "number" && isPercent(g) != isPercent(p) {
-		return false, nil
 	}
 	if g.Kind == expr.Number && p.Kind == expr.Number && g.Base != p.Base {
 		if g.Base != 0 && p.Base != 0 || !c.BareBase {
@@ -280,7 +279,7 @@ func same(g, p *expr.Node) bool {
 		return true
 	}
 	if g.Kind != p.Kind || g.Name != p.Name || len(g.Args) != len(p.Args) || !slices.Equal(g.Ops, p.Ops) ||
-		g.Cols != p.Cols || g.Base != p.Base || g.Bracket != p.Bracket || g.OpenLeft != p.OpenLeft || g.OpenRight != p.OpenRight {
+		g.Cols != p.Cols || g.Base != p.Base || g.Percent != p.Percent || g.Bracket != p.Bracket || g.OpenLeft != p.OpenLeft || g.OpenRight != p.OpenRight {
 		return false
 	}
 	if g.Kind == expr.Number && g.Rat.Cmp(p.Rat) != 0 {

@@ -164,6 +164,9 @@ func whole(text string) (Found, bool) {
 	}
 	words := 0
 	for _, w := range strings.FieldsFunc(text, func(r rune) bool { return !unicode.IsLetter(r) && r != '\\' }) {
+		if prose[strings.ToLower(w)] {
+			return Found{}, false
+		}
 		if utf8.RuneCountInString(w) > 2 && w[0] != '\\' && !known[strings.ToLower(w)] {
 			words++
 		}
@@ -173,6 +176,9 @@ func whole(text string) (Found, bool) {
 	}
 	return Found{Rule: Whole, Text: strings.Trim(text, "$"), Plain: true}, true
 }
+
+// prose holds short words that make a sentence of a line.
+var prose = map[string]bool{"it": true, "is": true, "so": true, "we": true, "to": true, "of": true, "at": true, "by": true, "be": true, "he": true, "idea": true, "are": true}
 
 var known = map[string]bool{"sqrt": true, "sin": true, "cos": true, "tan": true, "log": true, "and": true, "infinity": true, "inf": true, "union": true, "exp": true, "frac": true, "abs": true, "max": true, "min": true, "cup": true}
 

@@ -45,8 +45,29 @@ type Summary struct {
 // Pair is a line of input. Unknown fields are ignored.
 type Pair struct {
 	ID         json.RawMessage `json:"id"`
-	Gold       *string         `json:"gold"`
+	Gold       *goldText       `json:"gold"`
 	Prediction *string         `json:"prediction"`
+}
+
+// goldText is a gold answer: a text, or a JSON number, which counts as it is written.
+type goldText string
+
+// UnmarshalJSON implements json.Unmarshaler.
+func (g *goldText) UnmarshalJSON(raw []byte) error {
+	var number json.Number
+	if len(raw) > 0 && raw[0] != '"' {
+		if err := json.Unmarshal(raw, &number); err != nil {
+			return fmt.Errorf("field \"gold\" must be a text or a number: %w", err)
+		}
+		*g = goldText(number)
+		return nil
+	}
+	var text string
+	if err := json.Unmarshal(raw, &text); err != nil {
+		return err
+	}
+	*g = goldText(text)
+	return nil
 }
 
 // line is a line of output.
@@ -212,11 +233,11 @@ func judge(grader grade.Grader, j *job, explain bool) ([]byte, grade.Outcome, er
 	}
 	l := line{ID: pair.ID}
 	if e, ok := grader.(explainer); ok && explain {
-		x := e.Explain(*pair.Gold, *pair.Prediction)
+		x := e.Explain(string(*pair.Gold), *pair.Prediction)
 		l.Verdict = x.Verdict
 		l.Rule, l.GoldRead, l.PredictionRead, l.DecidedBy, l.Detail = x.Rule, x.GoldRead, x.PredictionRead, x.DecidedBy, x.Detail
 	} else {
-		l.Verdict = grader.Grade(*pair.Gold, *pair.Prediction)
+		l.Verdict = grader.Grade(string(*pair.Gold), *pair.Prediction)
 	}
 	var buf bytes.Buffer
 	enc := json.NewEncoder(&buf)
