@@ -87,3 +87,52 @@ func compareWithGolden[T Float](t *testing.T, c model.Config, w []T, b *Batch, w
 		t.Errorf("%T: loss is %v, want %v", s.Value, s.Value, loss)
 	}
 }
+
+func TestTemperatureAndEntropyAgreeWithTheReferenceLogits(t *testing.T) {
+	dir := filepath.Join("..", "testdata", "llama")
+	w, b, _, _ := readGolden(t, "llama")
+	text, err := os.ReadFile(filepath.Join(dir, "golden.json"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	var g struct {
+		Logits [][][]float64 `json:"logits"` // [sequence][position][vocabulary], after each token
+	}
+	if err := json.Unmarshal(text, &g); err != nil {
+		t.Fatal(err)
+	}
+	for i := range g.Logits {
+		b.Temperature = append(b.Temperature, []float32{0.5, 1, 1.75}[i%3])
+	}
+	m, err := New[float64](w.Config, widen(w.Flat()), nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	s, err := m.Score(b)
+	if err != nil {
+		t.Fatal(err)
+	}
+	k := 0
+	for i, sequence := range g.Logits {
+		for at, logits := range sequence[:len(sequence)-1] {
+			var sum, entropy float64
+			for _, z := range logits {
+				sum += math.Exp(z / float64(b.Temperature[i]))
+			}
+			for _, z := range logits {
+				lp := z/float64(b.Temperature[i]) - math.Log(sum)
+				entropy -= math.Exp(lp) * lp
+			}
+			token := b.Tokens[int(b.Offsets[i])+at+1]
+			want := logits[token]/float64(b.Temperature[i]) - math.Log(sum)
+			// 1/temperature is kept in float32.
+			if d := math.Abs(s.LogProb[k] - want); d > 1e-5 {
+				t.Errorf("sequence %d, token %d: log-probability %v, want %v", i, at+1, s.LogProb[k], want)
+			}
+			if d := math.Abs(s.Entropy[k] - entropy); d > 1e-5 {
+				t.Errorf("sequence %d, token %d: entropy %v, want %v", i, at+1, s.Entropy[k], entropy)
+			}
+			k++
+		}
+	}
+}
