@@ -127,13 +127,13 @@ func (b *brpo) spread(v *view, i int, row []float64, out []tokenRange) []tokenRa
 	for _, seg := range s.Segments {
 		from, to := int(seg.Start), int(seg.End)
 		switch {
-		case seg.Kind == traces.Think:
-			out = cutAtBudgets(budgets, row, from, to, thought, out)
-			thought += to - from
+		case !seg.Kind.Sampled(): // no policy chose it
+			out = append(out, tokenRange{start: from, end: to})
 		case seg.Kind == traces.Answer || seg.Kind == traces.Summary:
 			out = append(out, tokenRange{start: from, end: to, value: b.summary(v, i)})
-		default: // forced text: no policy chose it
-			out = append(out, tokenRange{start: from, end: to})
+		default:
+			out = cutAtBudgets(budgets, row, from, to, thought, out)
+			thought += to - from
 		}
 	}
 	return out

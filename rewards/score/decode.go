@@ -1,6 +1,7 @@
 package score
 
 import (
+	"bytes"
 	"errors"
 	"fmt"
 
@@ -21,14 +22,20 @@ func (x *decoder) fault(field, format string, args ...any) error {
 // member gives the member of an object by name, or nil.
 func (x *decoder) member(object *node, name string) *node {
 	for i := object.first; i != 0; i = x.d.nodes[i].next {
-		if n := &x.d.nodes[i]; x.key(n) == name {
+		if n := &x.d.nodes[i]; string(x.key(n)) == name {
 			return n
 		}
 	}
 	return nil
 }
 
-func (x *decoder) key(n *node) string { return x.d.unquote(n.keyStart, n.keyEnd) }
+// key gives a member's key, without a copy where it is written plainly.
+func (x *decoder) key(n *node) []byte {
+	if text := x.d.text[n.keyStart:n.keyEnd]; bytes.IndexByte(text, '\\') < 0 {
+		return text
+	}
+	return []byte(x.d.unquote(n.keyStart, n.keyEnd))
+}
 
 // decode fills g, whose slices it reuses.
 func (x *decoder) decode(g *rewards.Group) error {
@@ -50,7 +57,7 @@ func (x *decoder) decode(g *rewards.Group) error {
 	for i := root.first; i != 0; i = x.d.nodes[i].next {
 		n := &x.d.nodes[i]
 		var err error
-		switch key := x.key(n); key {
+		switch key := string(x.key(n)); key {
 		case "step":
 			var step int
 			if n.kind != kindNull {
@@ -84,44 +91,52 @@ func (x *decoder) samples(list *node, out []rewards.Sample) ([]rewards.Sample, e
 		return nil, x.fault("traces", "want a list, got %s", x.d.raw(list))
 	}
 	for i := list.first; i != 0; i = x.d.nodes[i].next {
-		var s rewards.Sample
-		if err := x.sample(&x.d.nodes[i], len(out), &s); err != nil {
+		last := len(out)
+		out = append(out, rewards.Sample{})
+		s := &out[last]
+		if err := x.sample(&x.d.nodes[i], last, s); err != nil {
 			return nil, err
 		}
-		for j := range out {
+		for j := range out[:last] {
 			if out[j].ID == s.ID {
 				x.trace = s.ID
 				return nil, x.fault("id", "given to two traces of the group")
 			}
 		}
-		out = append(out, s)
 	}
 	x.trace = ""
 	return out, nil
 }
 
 func (x *decoder) sample(n *node, index int, s *rewards.Sample) error {
-	x.trace = fmt.Sprintf("#%d", index)
+	nameless := func(err error) error {
+		var input *rewards.InputError
+		if errors.As(err, &input) {
+			input.Trace = fmt.Sprintf("#%d", index)
+		}
+		return err
+	}
+	x.trace = ""
 	if n.kind != kindObject {
-		return x.fault("traces", "want an object, got %s", x.d.raw(n))
+		return nameless(x.fault("traces", "want an object, got %s", x.d.raw(n)))
 	}
 	id := x.member(n, "id")
 	if id == nil || id.kind == kindNull {
-		return x.fault("id", "missing")
+		return nameless(x.fault("id", "missing"))
 	}
 	if err := x.text(id, "id", &s.ID); err != nil {
-		return err
+		return nameless(err)
 	}
 	x.trace = s.ID
 	s.Missing = ^rewards.Field(0)
 	var given uint64
 	for i := n.first; i != 0; i = x.d.nodes[i].next {
 		child := &x.d.nodes[i]
-		key := x.key(child)
-		at, known := fields[key]
+		at, known := fields[string(x.key(child))]
 		if !known {
 			continue
 		}
+		key := sampleFields[at].key
 		if given&(1<<at) != 0 {
 			return x.fault(key, "given twice")
 		}
@@ -221,7 +236,7 @@ func (x *decoder) problem(object *node, p *rewards.ProblemInfo) error {
 		if n.kind == kindNull {
 			continue
 		}
-		key := x.key(n)
+		key := string(x.key(n))
 		name := "problem." + key
 		var err error
 		switch key {
