@@ -90,6 +90,7 @@ type entry struct {
 var table = []entry{
 	{"clock", "labelled operations modulo 10, levels 1 to 8, held-out split by construction", openClock(false), clockKeys},
 	{"clock-tools", "clock arithmetic in which an operand may be hidden and a tool knows it", openClock(true), clockKeys},
+	{"relay", "follow arrows between letters for a number of hops, levels 1 to 12", openRelay, relayKeys},
 	{"file", "problems from JSONL or Parquet files, with field mapping and held-out split", openFile, fileKeys},
 }
 

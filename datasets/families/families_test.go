@@ -11,7 +11,7 @@ import (
 )
 
 func TestEveryGeneratedFamilyOpensWithItsDefaultsAndHoldsTogether(t *testing.T) {
-	for _, name := range []string{"clock", "clock-tools"} {
+	for name, teachers := range map[string]int{"clock": 2, "clock-tools": 2, "relay": 1} {
 		t.Run(name, func(t *testing.T) {
 			f, err := Open(name, 3, nil)
 			if err != nil {
@@ -48,7 +48,7 @@ func TestEveryGeneratedFamilyOpensWithItsDefaultsAndHoldsTogether(t *testing.T) 
 				}
 			}
 			for _, teacher := range f.Teachers() {
-				example, err := f.Teacher(teacher, 1, map[string]any{"levels": []any{2}})
+				example, err := f.Teacher(teacher, 1, nil)
 				if err != nil {
 					t.Fatal(err)
 				}
@@ -59,11 +59,8 @@ func TestEveryGeneratedFamilyOpensWithItsDefaultsAndHoldsTogether(t *testing.T) 
 				if len(ids) != len(train) || ids[0] != id[m.BOS] || ids[len(ids)-1] != id[m.EOS] || !train[len(train)-1] {
 					t.Errorf("teacher %s: %v %v", teacher, ids, train)
 				}
-				if len(ids) < 8 || ids[7] != id[m.Think] {
-					t.Errorf("teacher %s: the level 2 asked for gives the prompt <bos> a D b OP c OP <think>, got %v", teacher, ids)
-				}
 			}
-			if len(f.Teachers()) < 2 {
+			if len(f.Teachers()) != teachers {
 				t.Errorf("teachers: %v", f.Teachers())
 			}
 		})
@@ -122,8 +119,8 @@ func TestTeacherListsReplaceTheirDefaults(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		if len(ids) > 6+6+3 {
-			t.Fatalf("row %d: %d ids, but one verbose step needs 15 at most", row, len(ids))
+		if len(ids) > 6+6+3 { // also: the levels asked for
+			t.Fatalf("row %d: %d ids, but one verbose step of level 1 needs 15 at most", row, len(ids))
 		}
 	}
 }
@@ -143,7 +140,7 @@ func TestMistakesAreMetWithWhatWouldBeValid(t *testing.T) {
 		err  error
 		want string
 	}{
-		"unknown source":   {open("clok", nil), `no data source "clok": use one of clock, clock-tools, file`},
+		"unknown source":   {open("clok", nil), `no data source "clok": use one of clock, clock-tools, relay, file`},
 		"unknown key":      {open("clock", map[string]any{"max_levle": 3}), "unknown parameter max_levle: valid are min_level, max_level, max_operand"},
 		"tools by key":     {open("clock", map[string]any{"tools": true}), "unknown parameter tools"},
 		"a fraction":       {open("clock", map[string]any{"max_level": 2.5}), "2.5 is no whole number"},
