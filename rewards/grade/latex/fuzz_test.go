@@ -18,8 +18,11 @@ func FuzzParse(f *testing.F) {
 		f.Add(seed)
 	}
 	f.Fuzz(func(t *testing.T, src string) {
-		b := budget()
-		p, err := Parse(src, Options{}, b)
+		start := time.Now()
+		p, err := Parse(src, Options{}, budget())
+		if took := time.Since(start); took > 500*time.Millisecond { // a fuzzing worker shares its core
+			t.Errorf("took %v", took)
+		}
 		if err != nil {
 			if !errors.Is(err, ErrSyntax) && !errors.Is(err, expr.ErrLimit) {
 				t.Errorf("error %v is neither a syntax error nor a limit", err)
