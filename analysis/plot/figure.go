@@ -118,8 +118,7 @@ func (f Figure) PNG(w io.Writer, scale float64) error {
 	a := f.arrange(l)
 	r := newRaster(a.width, a.height, scale)
 	f.draw(r, l, a)
-	encoder := png.Encoder{CompressionLevel: png.BestCompression}
-	if err := encoder.Encode(w, r.img); err != nil {
+	if err := png.Encode(w, r.img); err != nil {
 		return fmt.Errorf("figure %s: %w", f.Name, err)
 	}
 	return nil

@@ -19,10 +19,19 @@ func (c Chart) labelEnds(s surface, x, y scale, inner rect) {
 			continue
 		}
 		for i := len(series.Y) - 1; i >= 0; i-- {
-			if p, ok := series.position(i, x, y, inner); ok {
-				ends = append(ends, end{series, p, p.y})
-				break
+			p, ok := series.position(i, x, y, inner)
+			if !ok {
+				continue
 			}
+			if p.x < inner.x1-60 && c.X.Categories == nil {
+				// The line ends early: its name belongs there, not at the far edge.
+				style := seriesLabel.in(series.Colour.mix(Ink, 0.2))
+				style.halo = true
+				s.text(point{p.x + 9, p.y + 4}, series.Name, style)
+			} else {
+				ends = append(ends, end{series, p, p.y})
+			}
+			break
 		}
 	}
 	slices.SortStableFunc(ends, func(a, b end) int { return cmp.Compare(a.at.y, b.at.y) })
@@ -36,7 +45,7 @@ func (c Chart) labelEnds(s surface, x, y scale, inner rect) {
 		if math.Abs(placed-e.at.y) > 4 || e.at.x < inner.x1-20 {
 			s.polyline([]point{{e.at.x + 6, e.at.y}, {inner.x1 + 6, placed}, {inner.x1 + 11, placed}}, stroke{colour: e.series.Colour.Tint(0.45), width: 1})
 		}
-		s.text(point{tx, placed + 4}, e.series.Name, seriesLabel.in(e.series.Colour))
+		s.text(point{tx, placed + 4}, e.series.Name, seriesLabel.in(e.series.Colour.mix(Ink, 0.2)))
 	}
 }
 

@@ -57,7 +57,7 @@ func Cycle(i int) Colour {
 
 // Ramp returns the i-th of n colours from light to dark, for series that have an order.
 func Ramp(i, n int) Colour {
-	light, dark := Colour{0x6a, 0xa2, 0xd8}, Colour{0x07, 0x2a, 0x5c}
+	light, dark := Colour{0x4a, 0x8c, 0xca}, Colour{0x07, 0x2a, 0x5c}
 	if n < 2 {
 		return Blue
 	}
