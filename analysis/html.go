@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"html/template"
 	"io"
+	"path/filepath"
 	"sync"
 
 	"pith/analysis/plot"
@@ -63,7 +64,14 @@ type pageRun struct {
 	Samples  []pairing
 	Columns  []pageColumn
 	Settings []setting
-	ShowCost bool
+}
+
+// Folder is the name of the run's directory, without the path to it.
+func (p pageRun) Folder() string {
+	if absolute, err := filepath.Abs(p.Directory); err == nil {
+		return filepath.Base(absolute)
+	}
+	return filepath.Base(p.Directory)
 }
 
 type pageFigure struct {
@@ -105,7 +113,7 @@ type setting struct{ Name, Value string }
 func WriteHTML(w io.Writer, r Report) error {
 	data := pageData{Title: "pith report"}
 	for i := range r.Runs {
-		data.Runs = append(data.Runs, r.Runs[i].page())
+		data.Runs = append(data.Runs, r.Runs[i].page(len(r.Runs) <= mostDetailed))
 	}
 	if len(r.Runs) == 1 {
 		data.Title = r.Runs[0].Name + " – pith report"
@@ -124,8 +132,11 @@ func WriteHTML(w io.Writer, r Report) error {
 	return nil
 }
 
-func (r *RunReport) page() pageRun {
-	p := pageRun{RunReport: r, Samples: r.samples(), ShowCost: r.Cost.Dollars != nil}
+// mostDetailed is how many runs a page shows in full; with more it has their numbers and words.
+const mostDetailed = 12
+
+func (r *RunReport) page(detailed bool) pageRun {
+	p := pageRun{RunReport: r}
 	for _, s := range []string{
 		r.change(r.Base, r.Final, r.Gain), r.change(r.BaseGreedy, r.FinalGreedy, r.GainGreedy),
 		r.sharpening(), r.budgets(), r.tools(), r.lostLevels(), r.unfinished(),
@@ -134,8 +145,11 @@ func (r *RunReport) page() pageRun {
 			p.Lead = append(p.Lead, s)
 		}
 	}
-	for _, f := range r.Figures() {
-		p.Figures = append(p.Figures, pageFigure{f.Name, template.HTML(f.SVG())}) //nolint:gosec // as above
+	if detailed {
+		p.Samples = r.samples()
+		for _, f := range r.Figures() {
+			p.Figures = append(p.Figures, pageFigure{f.Name, template.HTML(f.SVG())}) //nolint:gosec // as above
+		}
 	}
 	if r.Base != nil {
 		p.Columns = append(p.Columns, pageColumn{r.Base.Decoding, r.Base, r.Final, r.Gain})
@@ -265,7 +279,36 @@ func (p pageRun) Dollars() float64 {
 	return *p.Cost.Dollars
 }
 
-// Share, Tokens and Change write an estimate in its unit.
+// Share, Points, Tokens and Change write an estimate in its unit.
 func (e Estimate) Share() string  { return e.write(asShare) }
+func (e Estimate) Points() string { return e.write(asPoints) }
 func (e Estimate) Tokens() string { return e.write(asTokens) }
 func (e Estimate) Change() string { return e.write(asChange) }
+
+// pageTable is a comparison under one way of decoding.
+type pageTable struct {
+	Caption string
+	Rows    []pageTableRow
+}
+
+type pageTableRow struct {
+	Name  string
+	Seeds int
+	*Column
+}
+
+// Tables are the comparison's tables, the greedy one where there is any.
+func (c *Comparison) Tables() []pageTable {
+	first, second := pageTable{Caption: "At the training temperature."}, pageTable{Caption: "Greedy."}
+	for i := range c.Groups {
+		g := &c.Groups[i]
+		first.Rows = append(first.Rows, pageTableRow{g.Name, len(g.Seeds), &g.Sampled})
+		if g.Greedy != nil {
+			second.Rows = append(second.Rows, pageTableRow{g.Name, len(g.Seeds), g.Greedy})
+		}
+	}
+	if len(second.Rows) == 0 {
+		return []pageTable{first}
+	}
+	return []pageTable{first, second}
+}

@@ -11,6 +11,25 @@ func TestReportsForLookingAt(t *testing.T) {
 	if dir == "" {
 		t.Skip("set PITH_REPORT_DIR to a folder to write reports there")
 	}
+	var many []string
+	for seed := range uint64(3) {
+		for _, method := range []string{"grpo", "kimi_length", "dler"} {
+			f := fixture{name: method, method: method, seed: seed, lost: method == "dler"}
+			many = append(many, f.write(t, t.TempDir()))
+		}
+	}
+	r, err := Summarize(many)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := Write(dir+"/many", r); err != nil {
+		t.Fatal(err)
+	}
+	c, err := r.Compare()
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Log(c.Markdown())
 	for name, f := range map[string]fixture{
 		"plain": {}, "tools": {name: "tools", method: "otc_grpo", tools: true, prices: true}, "anytime": {name: "anytime", method: "brpo", budgets: []int32{4, 8, 16, 32, 64}},
 		"lost": {name: "lost", lost: true, levels: 8, problems: 400, steps: 40},

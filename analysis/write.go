@@ -54,30 +54,23 @@ func Write(dir string, r Report) error {
 	return replace(filepath.Join(dir, HTMLFile), func(w io.Writer) error { return WriteHTML(w, r) })
 }
 
-// figures lists all pictures of a report; those of several runs carry the run's number.
+// figures lists the pictures that Write saves: those of the run, or of several runs the common one;
+// each run's own belong into its own directory.
 func (r Report) figures() []plot.Figure {
-	var out []plot.Figure
-	if len(r.Runs) > 1 {
-		if f, ok := r.overviewFigure(); ok {
-			out = append(out, f)
-		}
+	if len(r.Runs) == 1 {
+		return r.Runs[0].Figures()
 	}
-	for i := range r.Runs {
-		for _, f := range r.Runs[i].Figures() {
-			if len(r.Runs) > 1 {
-				f.Name = fmt.Sprintf("run-%02d-%s", i+1, f.Name)
-			}
-			out = append(out, f)
-		}
+	if f, ok := r.overviewFigure(); ok {
+		return []plot.Figure{f}
 	}
-	return out
+	return nil
 }
 
 // ours are the stems of files that this package writes into the folder of figures.
 func ours(name string) bool {
 	for _, pattern := range []string{
 		"overview.*", "plane.*", "trajectory.*", "difficulty.*", "levels.*", "lengths.*", "budgets.*", "tools.*", "rewards.*",
-		"learning.*", "agreement.*", "waits.*", "run-[0-9][0-9]*-*.*",
+		"learning.*", "agreement.*", "waits.*",
 	} {
 		if ok, err := filepath.Match(pattern, name); ok && err == nil {
 			return true
