@@ -7,14 +7,20 @@ import (
 	"strings"
 )
 
-// Describe renders what pith knows of a method for a terminal: formula, source, how far it was
-// verified, inputs, settings, estimator, filter, state, differences between paper and code, and the
-// rest of the recipe. It is empty for an unknown method.
+// Describe renders a method for a terminal; see [Description.Text]. It is empty for an unknown
+// method.
 func Describe(name string) string {
 	d, ok := Lookup(name)
 	if !ok {
 		return ""
 	}
+	return d.Text()
+}
+
+// Text renders what pith knows of the method for a terminal: formula, source, how far it was
+// verified, inputs, settings, estimator, filter, state, differences between paper and code, and the
+// rest of the recipe.
+func (d Description) Text() string {
 	var b strings.Builder
 	fmt.Fprintf(&b, "%s: %s\n", d.Name, d.Title)
 	fmt.Fprintf(&b, "%s; %s\n", d.Family, d.Verified.words())

@@ -9,7 +9,8 @@ import (
 	"pith/traces"
 )
 
-// FromTrace is what a method may read of a recorded trace. A trace without a verdict has no score.
+// FromTrace is what a method may read of a recorded trace. A trace without a verdict has no score,
+// nor has one that failed on the way, whatever was made of its text.
 func FromTrace(t *traces.Trace) Sample {
 	s := Sample{
 		ID: t.ID, Formatted: t.Formatted, Truncated: t.Finish == traces.FinishLength, Tokens: int(t.LengthTokens),
@@ -17,10 +18,11 @@ func FromTrace(t *traces.Trace) Sample {
 		BudgetScores: t.BudgetScores, Text: t.Text, Segments: t.Segments,
 		PromptTokens: len(t.PromptTokens),
 	}
-	switch t.Verdict {
-	case traces.Right:
+	switch failed := t.Status == traces.Failed || t.Status == traces.DeadLettered; {
+	case failed:
+	case t.Verdict == traces.Right:
 		s.Correct = &yes
-	case traces.Wrong:
+	case t.Verdict == traces.Wrong:
 		s.Correct = &no
 	}
 	if len(t.ToolCalls) > 0 {
@@ -45,7 +47,7 @@ func thinkingChars(text string) int {
 // advantages can be recomputed from the log alone. Groups are sorted by id and samples by index, as
 // in the log, so that sums run in the same order whatever the order of arrival: score what this
 // function returns, and a replay gives the same bits. The problem is read from a group's first
-// sample.
+// sample, its budgets from the first that has any.
 func GroupsFromTraces(rows []traces.Trace) []Group {
 	var groups []Group
 	at := map[string]int{}
@@ -73,6 +75,9 @@ func GroupsFromTraces(rows []traces.Trace) []Group {
 		g.Samples = make([]Sample, len(members[k]))
 		for j, i := range members[k] {
 			g.Samples[j] = FromTrace(&rows[i])
+			if g.Problem.Budgets == nil {
+				g.Problem.Budgets = budgetsOf(&rows[i])
+			}
 		}
 	}
 	slices.SortFunc(groups, func(a, b Group) int { return cmp.Compare(a.ID, b.ID) })
@@ -80,12 +85,16 @@ func GroupsFromTraces(rows []traces.Trace) []Group {
 }
 
 func problemOf(t *traces.Trace) ProblemInfo {
-	p := ProblemInfo{
+	return ProblemInfo{
 		ID: t.Problem, Gold: t.Gold, Difficulty: int(t.Level), ReferenceAccuracy: t.Reference.Accuracy,
 		ReferenceTokens: t.Reference.Tokens, TokenBudget: int(t.Reference.TokenBudget),
 	}
+}
+
+func budgetsOf(t *traces.Trace) []int {
+	var out []int
 	for _, b := range t.Budgets {
-		p.Budgets = append(p.Budgets, int(b))
+		out = append(out, int(b))
 	}
-	return p
+	return out
 }

@@ -34,15 +34,26 @@ func RunSteps(run *traces.Run) iter.Seq2[[]traces.Trace, error] {
 	}
 }
 
-// RunBatches yields the groups of a run step by step, as [CompareBatches] takes them.
+// RunBatches yields the training batches of a run step by step, as [CompareBatches] takes them.
 func RunBatches(run *traces.Run) iter.Seq2[[]rewards.Group, error] {
 	return func(yield func([]rewards.Group, error) bool) {
 		for rows, err := range RunSteps(run) {
-			if !yield(rewards.GroupsFromTraces(rows), err) || err != nil {
+			if !yield(batchOf(rows), err) || err != nil {
 				return
 			}
 		}
 	}
+}
+
+// batchOf rebuilds the batch that a step was scored on. Groups that training filtered without
+// asking the method, which show by having no reward terms, were not part of it.
+func batchOf(rows []traces.Trace) []rewards.Group {
+	filtered, scored := map[string]bool{}, map[string]bool{}
+	for i := range rows {
+		filtered[rows[i].Group] = filtered[rows[i].Group] || rows[i].Status == traces.Filtered
+		scored[rows[i].Group] = scored[rows[i].Group] || len(rows[i].Terms) > 0
+	}
+	return slices.DeleteFunc(rewards.GroupsFromTraces(rows), func(g rewards.Group) bool { return filtered[g.ID] && !scored[g.ID] })
 }
 
 // ReplayOptions say what the log alone does not: how parameters changed over the run.
@@ -97,7 +108,7 @@ func Replay(run *traces.Run, m *rewards.Method, o ReplayOptions) (*Replayed, err
 				return nil, fmt.Errorf("step %d: %w", step, err)
 			}
 		}
-		groups := rewards.GroupsFromTraces(rows)
+		groups := batchOf(rows)
 		if results, err = m.ScoreInto(groups, results); err != nil {
 			return nil, fmt.Errorf("step %d: %w", step, err)
 		}
@@ -107,9 +118,9 @@ func Replay(run *traces.Run, m *rewards.Method, o ReplayOptions) (*Replayed, err
 			recorded[rows[i].ID] = &rows[i]
 		}
 		out.Steps++
+		out.Traces += int64(len(rows))
 		for i := range groups {
 			for j := range groups[i].Samples {
-				out.Traces++
 				if d := differs(recorded[groups[i].Samples[j].ID], &results[i][j]); d != nil {
 					out.Different++
 					if out.First == nil {
@@ -136,6 +147,8 @@ func differs(t *traces.Trace, r *rewards.Result) *Difference {
 		return &Difference{Step: t.Step, Group: t.Group, Trace: t.ID, Field: field, Got: fmt.Sprint(got), Want: fmt.Sprint(want)}
 	}
 	switch {
+	case t.Status == traces.Failed || t.Status == traces.DeadLettered:
+		return nil // no reward was ever computed
 	case r.Reward != t.Reward:
 		return d("reward", r.Reward, t.Reward)
 	case !slices.Equal(r.Terms, t.Terms):
