@@ -127,14 +127,14 @@ func (p *parts) inversions(c configs.Config) []string {
 	if slices.Contains(c.Rewards.AllowInversions, c.Rewards.Method) {
 		return nil
 	}
-	found, err := lint.Check(p.method, lint.Grid{GroupSize: c.Rollout.SamplesPerPrompt, MaxTokens: c.Rollout.MaxTokens})
+	report, err := lint.Check(p.method, lint.GridFor(rewards.Setting{GroupSize: c.Rollout.SamplesPerPrompt, MaxTokens: c.Rollout.MaxTokens}))
 	if err != nil {
 		return []string{"rewards: " + err.Error()}
 	}
-	if len(found) == 0 {
-		return nil
+	if err := report.Err(c.Rewards.AllowInversions); err != nil {
+		return []string{fmt.Sprintf("rewards.method: %v (see pith lint)", err)}
 	}
-	return []string{fmt.Sprintf("rewards.method: %s; see pith lint, or allow it with rewards.allow_inversions: [%s]", found[0], c.Rewards.Method)}
+	return nil
 }
 
 func advantageOptions(a configs.Advantage) map[string]any {

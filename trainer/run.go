@@ -17,11 +17,8 @@ import (
 func (t *Trainer) Run(ctx context.Context) error {
 	ctx, cancel := context.WithCancelCause(ctx)
 	defer cancel(nil)
-	wait, err := t.startWorkers(ctx, cancel)
-	if err != nil {
-		return err
-	}
-	err = t.loop(ctx)
+	wait := t.startWorkers(ctx, cancel)
+	err := t.loop(ctx)
 	cancel(nil)
 	if worker := wait(); worker != nil && (err == nil || errors.Is(err, context.Canceled)) {
 		err = worker

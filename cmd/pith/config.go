@@ -38,7 +38,7 @@ func newConfigShow(io stdio) *cobra.Command {
 				e := json.NewEncoder(io.out)
 				e.SetIndent("", "  ")
 				return e.Encode(struct {
-					Config     configs.Config     `json:"config"`
+					Config     configs.Config      `json:"config"`
 					Arithmetic trainer.Arithmetics `json:"arithmetic"`
 				}{c, a})
 			}

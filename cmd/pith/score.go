@@ -1,0 +1,155 @@
+package main
+
+import (
+	"fmt"
+	"os"
+
+	"github.com/spf13/cobra"
+	"go.yaml.in/yaml/v3"
+
+	"pith/rewards"
+	"pith/rewards/lint"
+	"pith/rewards/score"
+	"pith/traces"
+
+	"strings"
+)
+
+// methodFlags name a method and its settings.
+type methodFlags struct {
+	profile string
+	set     []string
+}
+
+func (f *methodFlags) register(cmd *cobra.Command) {
+	cmd.Flags().StringVar(&f.profile, "profile", "paper", "paper or released_code")
+	cmd.Flags().StringArrayVar(&f.set, "set", nil, "method.PARAM=value or advantage.PARAM=value (repeatable)")
+}
+
+func (f *methodFlags) open(name string) (*rewards.Method, error) {
+	o := rewards.Options{Profile: f.profile, Params: map[string]any{}, Advantage: map[string]any{}}
+	for _, s := range f.set {
+		path, text, ok := strings.Cut(s, "=")
+		var value any
+		if err := yaml.Unmarshal([]byte(text), &value); !ok || err != nil {
+			return nil, usagef("--set %s: must be path=value, for example --set method.limit=48", s)
+		}
+		if param, ok := strings.CutPrefix(path, "method."); ok {
+			o.Params[param] = value
+		} else if param, ok := strings.CutPrefix(path, "advantage."); ok {
+			o.Advantage[param] = value
+		} else {
+			return nil, usagef("--set %s: the path must start with method. or advantage.", s)
+		}
+	}
+	m, err := rewards.New(name, o)
+	if err != nil {
+		return nil, usageError{err}
+	}
+	return m, nil
+}
+
+func newScore(std stdio) *cobra.Command {
+	var flags methodFlags
+	var names []string
+	var in string
+	cmd := &cobra.Command{
+		Use:   "score --method NAME --in FILE|RUN",
+		Short: "Rewards and advantages of recorded groups under any method",
+		Long: "Score groups of traces, a JSON line each, under a method: one line a trace. With several methods, a table\n" +
+			"of how they differ from the first. With a run directory, one method re-computes what the run was\n" +
+			"trained on and says whether it is the same; several methods are compared on the run's traces.",
+		Args: noArgs,
+		RunE: func(*cobra.Command, []string) error {
+			if len(names) == 0 {
+				return usagef("pith score needs --method; known: %s", strings.Join(rewards.Names(), ", "))
+			}
+			var methods []*rewards.Method
+			for _, name := range names {
+				m, err := flags.open(name)
+				if err != nil {
+					return err
+				}
+				methods = append(methods, m)
+			}
+			if info, err := os.Stat(in); err == nil && info.IsDir() {
+				return scoreRun(std, methods, in)
+			}
+			r, done, err := input(std, in)
+			if err != nil {
+				return err
+			}
+			defer done()
+			if len(methods) == 1 {
+				return score.Lines(methods[0], r, std.out)
+			}
+			c, err := score.Compare(methods, r)
+			if err != nil {
+				return err
+			}
+			return c.WriteTable(std.out)
+		},
+	}
+	cmd.Flags().StringSliceVar(&names, "method", nil, "a method, or several to compare")
+	cmd.Flags().StringVar(&in, "in", "-", "JSON lines, - for standard input, or a run directory")
+	flags.register(cmd)
+	return cmd
+}
+
+func scoreRun(std stdio, methods []*rewards.Method, dir string) error {
+	run, err := traces.OpenRun(dir)
+	if err != nil {
+		return err
+	}
+	if len(methods) > 1 {
+		c, err := score.CompareBatches(methods, score.RunBatches(run))
+		if err != nil {
+			return err
+		}
+		return c.WriteTable(std.out)
+	}
+	r, err := score.Replay(run, methods[0], score.ReplayOptions{})
+	if err != nil {
+		return err
+	}
+	return writeJSON(std, r)
+}
+
+func newLint(std stdio) *cobra.Command {
+	var flags methodFlags
+	var asJSON bool
+	var group, tokens int
+	cmd := &cobra.Command{
+		Use:   "lint METHOD",
+		Short: "Does a reward ever rank a success below a failure?",
+		Args:  argsBetween(1, 1, "the name of a method"),
+		RunE: func(_ *cobra.Command, args []string) error {
+			m, err := flags.open(args[0])
+			if err != nil {
+				return err
+			}
+			r, err := lint.Check(m, lint.GridFor(rewards.Setting{GroupSize: group, MaxTokens: tokens}))
+			if err != nil {
+				return err
+			}
+			if asJSON {
+				if err := writeJSON(std, r); err != nil {
+					return err
+				}
+			} else {
+				for i := range r.Findings {
+					fmt.Fprintf(std.out, "%s: %s\n", args[0], &r.Findings[i])
+				}
+				if len(r.Findings) == 0 {
+					fmt.Fprintf(std.out, "%s: no success ranks below a failure in %d groups\n", args[0], r.Groups)
+				}
+			}
+			return r.Err(nil)
+		},
+	}
+	flags.register(cmd)
+	cmd.Flags().BoolVar(&asJSON, "json", false, "as JSON")
+	cmd.Flags().IntVar(&group, "group", 12, "samples a group")
+	cmd.Flags().IntVar(&tokens, "max-tokens", 200, "longest response of the grid")
+	return cmd
+}
