@@ -27,9 +27,7 @@ func (s *Stream) Stats(ctx context.Context) (Stats, error) {
 		if err != nil {
 			return err
 		}
-		ci := info.CachedInfo()
-		st.Queued, st.Running = int(ci.NumPending), ci.NumAckPending
-		st.Bytes = 0
+		st.Bytes, st.Running = 0, info.CachedInfo().NumAckPending
 		for _, name := range []string{s.names.tasks, s.names.outcomes} {
 			q, err := s.js.Stream(ctx, name)
 			if err != nil {
@@ -39,6 +37,8 @@ func (s *Stream) Stats(ctx context.Context) (Stats, error) {
 			st.Bytes += int64(state.Bytes)
 			if name == s.names.outcomes {
 				st.Outcomes = int(state.Msgs)
+			} else {
+				st.Queued = max(0, int(state.Msgs)-st.Running)
 			}
 		}
 		return nil
