@@ -138,13 +138,13 @@ func (r *RunReport) lostLevels() string {
 			if !ok || difference(was.Accuracy, float64(was.Problems), l.Accuracy, float64(l.Problems))[1] >= 0 {
 				continue
 			}
-			lost = append(lost, fmt.Sprintf("level %d fell from %s to %s%s", l.Level, share(was.Accuracy), share(l.Accuracy), ends.how))
+			lost = append(lost, fmt.Sprintf("on level %d from %s to %s%s", l.Level, share(was.Accuracy), share(l.Accuracy), ends.how))
 		}
 	}
 	if len(lost) == 0 {
 		return ""
 	}
-	return "There was a price: accuracy on " + strings.Join(lost, ", on ") + "."
+	return "There was a price: accuracy fell " + strings.Join(lost, ", ") + "."
 }
 
 func (r *RunReport) unfinished() string {
