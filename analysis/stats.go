@@ -61,6 +61,28 @@ func meanInterval(values []float64) (mean float64, interval *Interval) {
 	return mean, &Interval{mean - half, mean + half}
 }
 
+// meanLength is the mean length of all responses with its interval. A problem may have several
+// responses, which are not independent: problems are the clusters of a ratio estimator, whose
+// variance is the linearised one (Cochran 1977, Sampling Techniques, section 6.4).
+func meanLength(problems []outcome) *Interval {
+	n := float64(len(problems))
+	if n < 2 {
+		return nil
+	}
+	var all outcome
+	for _, p := range problems {
+		all.add(p)
+	}
+	mean, squares := all.mean(), 0.0
+	for _, p := range problems {
+		residual := p.tokens - mean*p.length
+		squares += residual * residual
+	}
+	t := distuv.StudentsT{Mu: 0, Sigma: 1, Nu: n - 1}.Quantile(0.975)
+	half := t * math.Sqrt(squares*n/(n-1)) / all.length
+	return &Interval{mean - half, mean + half}
+}
+
 // outcome is what one problem's responses add up to.
 type outcome struct {
 	right, scored  float64 // responses

@@ -3,6 +3,7 @@ package analysis
 import (
 	"cmp"
 	"fmt"
+	"maps"
 	"math"
 	"slices"
 
@@ -92,14 +93,15 @@ func (d *runData) evaluation(e traces.Eval) Evaluation {
 		out.TokensPerRight = &perRight
 	}
 	rows := d.rows[evalKey{e.Step, e.Decoding}]
-	var lengths, perProblem []float64
-	for _, o := range byProblem(rows) {
-		if o.length > 0 {
-			perProblem = append(perProblem, o.mean())
+	problems := byProblem(rows)
+	var lengths []float64
+	var perProblem []outcome
+	for _, name := range slices.Sorted(maps.Keys(problems)) { // a map's order must not reach the sum
+		if o := problems[name]; o.length > 0 {
+			perProblem = append(perProblem, o)
 		}
 	}
-	slices.Sort(perProblem) // a map's order must not reach the sum
-	_, out.TokensInterval = meanInterval(perProblem)
+	out.TokensInterval = meanLength(perProblem)
 	for _, row := range rows {
 		if !row.failed() {
 			lengths = append(lengths, float64(row.LengthTokens))
