@@ -57,3 +57,8 @@ func runTile(l level, t *tile) {
 		tileAVX2(t)
 	}
 }
+
+// pause waits a moment without loading the core; n is at least 1.
+//
+//go:noescape
+func pause(n int)

@@ -2,6 +2,8 @@
 
 package kernel
 
+import "runtime"
+
 func supported() []level { return []level{portable} }
 
 func runTile(level, *tile) { panic("kernel: no tile kernel on this processor") }
@@ -13,3 +15,6 @@ func copyPanel(_, _ *float32, _ uintptr, _ int) { panic("kernel: no packing kern
 func transposePanel(_, _ *float32, _ uintptr, _ int) {
 	panic("kernel: no packing kernel on this processor")
 }
+
+// pause waits a moment; without the instruction for it, by yielding.
+func pause(int) { runtime.Gosched() }

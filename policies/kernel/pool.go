@@ -17,7 +17,7 @@ func Parallel(n, grain int, f func(lo, hi int)) {
 	if n <= 0 {
 		return
 	}
-	if n <= max(grain, 1) || !thePool.acquire() {
+	if n <= grain || n == 1 || !thePool.acquire() {
 		f(0, n)
 		return
 	}
@@ -31,95 +31,113 @@ func SetThreads(n int) (previous int) { return thePool.setThreads(n) }
 // Threads returns the number of goroutines that share one call's work.
 func Threads() int { return thePool.setThreads(0) }
 
-var thePool = &pool{threads: runtime.GOMAXPROCS(0)}
+var thePool = newPool(runtime.GOMAXPROCS(0))
 
-// pool runs one parallel region at a time. state holds the number of workers inside the region
-// and, in poolOpen, whether more may enter; the fields of the region are written before it opens
-// and read only by those inside.
+func newPool(threads int) *pool {
+	p := &pool{idle: make(chan struct{}, 1)}
+	p.threads.Store(int64(threads))
+	return p
+}
+
+// pool runs one parallel region at a time. The fields of the region are written before state
+// opens it and read only by those who entered.
 type pool struct {
-	region sync.Mutex // held by the caller for the length of its region
+	region  sync.Mutex // held by the caller for the length of its region
+	threads atomic.Int64
+	workers []*poolWorker // guarded by region
 
-	threadsMu sync.Mutex
-	threads   int
-	workers   int // started so far
-	wake      []chan struct{}
-
-	state atomic.Int64
+	state atomic.Uint64
 	next  atomic.Int64
-	idle  chan struct{} // the last worker to leave a closed region says so
+	idle  chan struct{} // where the last worker to leave tells a caller that sleeps
 
 	n, chunk int
 	f        func(lo, hi int)
 	panicked atomic.Pointer[any]
 }
 
-const poolOpen = int64(1) << 32
+type poolWorker struct {
+	index    int
+	wake     chan struct{}
+	spinning atomic.Bool
+}
+
+// The parts of pool.state: how many workers are inside, whether more may enter, whether the
+// caller sleeps until the last has left, and the number of the region, so that a worker enters
+// each region once.
+const (
+	poolCount = uint64(1)<<16 - 1
+	poolOpen  = uint64(1) << 16
+	poolSleep = uint64(1) << 17
+	poolEpoch = uint64(1) << 18
+)
+
+const (
+	// A sleeping core takes tens of microseconds to wake on a virtual machine, longer than many a
+	// region lasts, so a worker that has just worked, and a caller about to finish, first spin.
+	spinRounds  = 100
+	spinPauses  = 16 // pauses in a round, about 0.3 microseconds
+	spinYieldAt = 8  // rounds between offers of the processor to other goroutines
+)
+
+// spin calls done until it says true, for spinRounds rounds.
+func spin(done func() bool) bool {
+	for i := range spinRounds {
+		if done() {
+			return true
+		}
+		pause(spinPauses)
+		if i%spinYieldAt == spinYieldAt-1 {
+			runtime.Gosched()
+		}
+	}
+	return done()
+}
 
 // acquire claims the pool for one region; false if it is busy or alone.
-func (p *pool) acquire() bool {
+func (p *pool) acquire() bool { return p.threads.Load() > 1 && p.region.TryLock() }
+
+// awake tells whether a worker spins, so that even a short region pays.
+func (p *pool) awake() bool {
 	if !p.region.TryLock() {
 		return false
 	}
-	if p.readyWorkers() == 0 {
-		p.region.Unlock()
-		return false
-	}
-	return true
-}
-
-// readyWorkers starts missing workers and returns how many may be woken.
-func (p *pool) readyWorkers() int {
-	p.threadsMu.Lock()
-	defer p.threadsMu.Unlock()
-	if p.idle == nil {
-		p.idle = make(chan struct{}, 1)
-	}
-	for p.workers < p.threads-1 {
-		ch := make(chan struct{}, 1)
-		p.wake = append(p.wake, ch)
-		p.workers++
-		go p.worker(ch)
-	}
-	return p.threads - 1
+	defer p.region.Unlock()
+	return len(p.workers) > 0 && p.workers[0].spinning.Load()
 }
 
 func (p *pool) setThreads(n int) int {
-	p.threadsMu.Lock()
-	defer p.threadsMu.Unlock()
-	old := p.threads
-	if n >= 1 {
-		p.threads = n
+	if n < 1 {
+		return int(p.threads.Load())
 	}
-	return old
+	return int(p.threads.Swap(int64(n)))
 }
 
-// run executes one region; the caller holds p.region, which run releases.
+// run executes one region; the caller has acquired the pool, which run releases.
 func (p *pool) run(n, grain int, f func(lo, hi int)) {
 	defer p.region.Unlock()
-	p.threadsMu.Lock()
-	helpers := p.threads - 1
-	p.threadsMu.Unlock()
+	threads := int(p.threads.Load())
+	for i := len(p.workers); i < threads-1; i++ {
+		w := &poolWorker{index: i, wake: make(chan struct{}, 1)}
+		p.workers = append(p.workers, w)
+		go p.worker(w)
+	}
 	// Four chunks a thread even out unequal speeds; a chunk never falls below the grain.
-	p.chunk = max(grain, 1, (n+4*(helpers+1)-1)/(4*(helpers+1)))
+	p.chunk = max(grain, 1, (n+4*threads-1)/(4*threads))
 	p.n, p.f = n, f
 	p.next.Store(0)
-	p.state.Store(poolOpen)
-	helpers = min(helpers, (n-1)/p.chunk, len(p.wake))
-	for _, ch := range p.wake[:helpers] {
-		select {
-		case ch <- struct{}{}:
-		default: // already has a wake-up pending
+	p.state.Store(p.state.Load()&^(poolEpoch-1) + poolEpoch | poolOpen)
+	for _, w := range p.workers[:min(threads-1, (n-1)/p.chunk)] {
+		if !w.spinning.Load() {
+			select {
+			case w.wake <- struct{}{}:
+			default: // has a wake-up pending
+			}
 		}
 	}
 	p.work()
-	for { // close: nobody enters any more; wait for those inside
-		s := p.state.Load()
-		if p.state.CompareAndSwap(s, s&^poolOpen) {
-			if s&^poolOpen != 0 {
-				<-p.idle
-			}
-			break
-		}
+	p.state.And(^poolOpen) // nobody enters any more
+	if !spin(func() bool { return p.state.Load()&poolCount == 0 }) && p.state.Or(poolSleep)&poolCount != 0 {
+		<-p.idle
 	}
 	p.f = nil
 	if v := p.panicked.Swap(nil); v != nil {
@@ -145,21 +163,29 @@ func (p *pool) work() {
 }
 
 // worker serves regions for the life of the process.
-func (p *pool) worker(wake <-chan struct{}) {
-	for range wake {
-		for {
-			s := p.state.Load()
-			if s&poolOpen == 0 {
-				break // the region ended before this worker woke
-			}
-			if !p.state.CompareAndSwap(s, s+1) {
-				continue
-			}
-			p.work()
-			if p.state.Add(-1) == 0 {
-				p.idle <- struct{}{}
-			}
-			break
+func (p *pool) worker(w *poolWorker) {
+	last := uint64(0) // the region served last
+	serve := func() bool {
+		s := p.state.Load()
+		if s&poolOpen == 0 || s/poolEpoch == last || int64(w.index) >= p.threads.Load()-1 {
+			return false
 		}
+		if !p.state.CompareAndSwap(s, s+1) {
+			return false
+		}
+		last = s / poolEpoch
+		p.work()
+		// Workers still inside have not let the caller go on, so state is still of this region.
+		if s := p.state.Add(^uint64(0)); s&poolSleep != 0 && s&poolCount == 0 {
+			p.idle <- struct{}{}
+		}
+		return true
+	}
+	for range w.wake {
+		w.spinning.Store(true)
+		for spin(serve) {
+		}
+		w.spinning.Store(false)
+		serve() // a region may have opened just before the flag fell
 	}
 }
