@@ -59,3 +59,25 @@ func typicalBatch(groups, size int) []rewards.Group {
 	}
 	return batch
 }
+
+func TestScoringAllocatesNothingOnceWarm(t *testing.T) {
+	batch := typicalBatch(8, 16)
+	for _, name := range rewards.Names() {
+		m, err := rewards.New(name, rewards.Options{})
+		if err != nil {
+			t.Fatal(err)
+		}
+		var results [][]rewards.Result
+		score := func() {
+			if results, err = m.ScoreInto(batch, results); err != nil {
+				t.Fatal(err)
+			}
+		}
+		for range 4 { // scratch memory grows to its final size
+			score()
+		}
+		if allocs := testing.AllocsPerRun(20, score); allocs > 0 {
+			t.Errorf("%s: %v allocations for %d traces", name, allocs, 8*16)
+		}
+	}
+}

@@ -2,8 +2,10 @@ package rewards
 
 import (
 	"fmt"
+	"iter"
 	"slices"
 	"strings"
+	"unicode/utf8"
 
 	"pith/policies/advantage"
 )
@@ -96,35 +98,36 @@ func boundaryLabel(s *Sample) string {
 		return s.Label
 	}
 	text, _, _ := strings.Cut(s.Text, "</think>")
-	for from := 0; from < len(text); {
-		at, label := firstLabel(text[from:])
-		if at < 0 {
-			break
-		}
-		at += from
+	for at, label := range labels(text) {
 		end := at + len(label)
 		if (at == 0 || !wordByte(text[at-1])) && (end == len(text) || !wordByte(text[end])) {
 			return label
 		}
-		from = at + 1
 	}
-	head := text
-	if runes := []rune(text); len(runes) > 200 {
-		head = string(runes[:200])
+	for at, label := range labels(text) {
+		if utf8.RuneCountInString(text[:at]) <= 200-len(label) {
+			return label
+		}
+		break
 	}
-	_, label := firstLabel(head)
-	return label
+	return ""
 }
 
-func firstLabel(text string) (int, string) {
-	easy, hard := strings.Index(text, "CFRB"), strings.Index(text, "PFRB")
-	switch {
-	case easy < 0 && hard < 0:
-		return -1, ""
-	case hard < 0 || easy >= 0 && easy < hard:
-		return easy, "CFRB"
+// labels yields the places of CFRB and PFRB in a text, in one pass.
+func labels(text string) iter.Seq2[int, string] {
+	return func(yield func(int, string) bool) {
+		for from := 1; from < len(text); {
+			at := strings.Index(text[from:], "FRB")
+			if at < 0 {
+				return
+			}
+			start := from + at - 1
+			if label := text[start : start+4]; (label == "CFRB" || label == "PFRB") && !yield(start, label) {
+				return
+			}
+			from = start + 4
+		}
 	}
-	return hard, "PFRB"
 }
 
 func wordByte(b byte) bool {

@@ -12,7 +12,7 @@ func TestMain(m *testing.M) {
 	flag.Parse()
 	given := map[string]bool{}
 	flag.Visit(func(f *flag.Flag) { given[f.Name] = true })
-	for name, value := range map[string]string{"rapid.checks": "25", "rapid.nofailfile": "true", "rapid.shrinktime": "2s"} {
+	for name, value := range map[string]string{"rapid.checks": "15", "rapid.nofailfile": "true", "rapid.shrinktime": "2s"} {
 		if !given[name] {
 			if err := flag.Set(name, value); err != nil {
 				panic(err)

@@ -378,3 +378,24 @@ func TestRestoreRefusesTheStateOfAnotherMethod(t *testing.T) {
 		}
 	}
 }
+
+func TestDRSAFReadsTheFirstLabelThatStandsAlone(t *testing.T) {
+	for text, want := range map[string]string{
+		"":                                 "",
+		"CFRB":                             "CFRB",
+		"PFRB":                             "PFRB",
+		"[PFRB] then CFRB":                 "PFRB",
+		"xCFRBx PFRB":                      "PFRB",
+		"xCFRBx only":                      "CFRB", // no word of its own: any in the first 200 characters
+		"thinking </think> CFRB":           "",
+		"FRB XFRB":                         "",
+		"CFRBPFRB":                         "CFRB",
+		strings.Repeat("é", 196) + "CFRBx": "CFRB",
+		strings.Repeat("é", 197) + "CFRBx": "",
+		strings.Repeat("é ", 300) + "CFRB": "CFRB",
+	} {
+		if got := boundaryLabel(&Sample{Text: text}); got != want {
+			t.Errorf("%.40q: got %q, want %q", text, got, want)
+		}
+	}
+}
