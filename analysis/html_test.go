@@ -211,7 +211,7 @@ func TestWriteIsReproducibleAndTidiesUpAfterItself(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		if err := Write(run, r); err != nil {
+		if err := write(run, r, 0.5); err != nil { // small pictures, for speed
 			t.Fatal(err)
 		}
 		files := map[string]string{}

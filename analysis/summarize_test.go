@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"encoding/json"
 	"flag"
+	"fmt"
 	"math"
 	"os"
 	"path/filepath"
@@ -35,14 +36,43 @@ func golden(t *testing.T, name, got string) {
 	}
 }
 
+// shared is a folder for fixtures that several tests read.
+var shared string
+
+func TestMain(m *testing.M) {
+	flag.Parse()
+	var err error
+	if shared, err = os.MkdirTemp("", "pith-analysis-"); err != nil {
+		panic(err)
+	}
+	code := m.Run()
+	os.RemoveAll(shared)
+	os.Exit(code)
+}
+
+// written are the summaries of fixtures without hooks, which tests only read.
+var written = map[string]RunReport{}
+
 // summary writes a fixture into a directory of a fixed name and summarises it.
 func summary(t *testing.T, f fixture) *RunReport {
 	t.Helper()
-	r, err := Summarize([]string{f.write(t, filepath.Join(t.TempDir(), "run"))})
+	key := fmt.Sprintf("%+v", f)
+	if run, ok := written[key]; ok {
+		return &run
+	}
+	root, err := os.MkdirTemp(shared, "")
 	if err != nil {
 		t.Fatal(err)
 	}
-	return &r.Runs[0]
+	r, err := Summarize([]string{f.write(t, filepath.Join(root, "run"))})
+	if err != nil {
+		t.Fatal(err)
+	}
+	run := r.Runs[0]
+	if f.spoil == nil && f.config == nil {
+		written[key] = run
+	}
+	return &run
 }
 
 func TestReportJSONIsAsBefore(t *testing.T) {

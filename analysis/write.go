@@ -26,7 +26,9 @@ const figureScale = 2
 // does not exist; for one run it is usually the run directory itself. Every file is replaced as a
 // whole: a crash leaves the old one or the new one. Figures of an earlier report that the new one
 // does not have are removed. Equal logs give equal bytes.
-func Write(dir string, r Report) error {
+func Write(dir string, r Report) error { return write(dir, r, figureScale) }
+
+func write(dir string, r Report, scale float64) error {
 	figures := r.figures()
 	target := filepath.Join(dir, FiguresDir)
 	if err := os.MkdirAll(target, 0o755); err != nil {
@@ -41,7 +43,7 @@ func Write(dir string, r Report) error {
 		}); err != nil {
 			return err
 		}
-		if err := replace(filepath.Join(target, f.Name+".png"), func(w io.Writer) error { return f.PNG(w, figureScale) }); err != nil {
+		if err := replace(filepath.Join(target, f.Name+".png"), func(w io.Writer) error { return f.PNG(w, scale) }); err != nil {
 			return err
 		}
 	}
