@@ -31,7 +31,7 @@ func TestTheWalkThroughOfAddingAMethodWorks(t *testing.T) {
 		t.Fatal(err)
 	}
 	dir := t.TempDir()
-	for _, name := range []string{"go.mod", "go.sum", "traces", "policies/advantage", "rewards"} {
+	for _, name := range []string{"go.mod", "go.sum", "traces", "policies/advantage", "policies/loss", "rewards"} {
 		copyTree(t, filepath.Join(root, name), filepath.Join(dir, name))
 	}
 	applied := map[string]bool{}

@@ -41,7 +41,9 @@ type Recommended struct {
 	Aggregation string  `json:"aggregation,omitempty"`
 	ClipLow     float64 `json:"clip_low,omitempty"`
 	ClipHigh    float64 `json:"clip_high,omitempty"`
+	DualClip    float64 `json:"dual_clip,omitempty"`
 	KL          float64 `json:"kl,omitempty"`
+	KLKind      string  `json:"kl_kind,omitempty"` // estimator: k1, k2, k3
 	Entropy     float64 `json:"entropy,omitempty"`
 	Temperature float64 `json:"temperature,omitempty"`
 	Rate        float64 `json:"learning_rate,omitempty"`

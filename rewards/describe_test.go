@@ -10,6 +10,7 @@ import (
 	"github.com/google/go-cmp/cmp"
 
 	"pith/policies/advantage"
+	"pith/policies/loss"
 	"pith/rewards"
 )
 
@@ -48,6 +49,12 @@ func TestEveryMethodIsDescribed(t *testing.T) {
 		}
 		if len(d.Terms) == 0 {
 			t.Errorf("%s has no terms", d.Name)
+		}
+		if _, err := loss.ParseAggregation(d.Recommended.Aggregation); err != nil {
+			t.Errorf("%s recommends an aggregation that there is not: %v", d.Name, err)
+		}
+		if !slices.Contains(loss.Names(), d.Recommended.Loss) {
+			t.Errorf("%s recommends the loss %q, which there is not", d.Name, d.Recommended.Loss)
 		}
 		for _, p := range d.Params {
 			if p.Doc == "" || p.Default == "" {

@@ -36,7 +36,7 @@ var dlerSpec = &spec{
 
 var dlerRecipe = Recommended{
 	Strategy: "single", GroupSize: 16, Loss: "ppo", Aggregation: "token_mean", ClipLow: 0.2, ClipHigh: 0.28,
-	KL: 0.0005, Temperature: 1, Rate: 1e-6, Dynamic: true,
+	DualClip: 10, KL: 0.0005, KLKind: "k2", Temperature: 1, Rate: 1e-6, Dynamic: true,
 }
 
 // dlerPlan is shared by the fixed and the difficulty-aware form, which differ in the group's limit.

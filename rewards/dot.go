@@ -28,7 +28,7 @@ var dotSpec = &spec{
 	},
 	promises: Promises{ZeroSum: true, Monotone: true, Ordered: true},
 	recommended: Recommended{
-		Strategy: "single", GroupSize: 32, Loss: "kl_cov", Aggregation: "seq_mean_token_mean", ClipLow: 0.2, ClipHigh: 0.2, Temperature: 1, Rate: 1e-6,
+		Strategy: "single", GroupSize: 32, Loss: "kl_cov", Aggregation: "seq_mean_token_mean", ClipLow: 0.2, ClipHigh: 0.2, DualClip: 10, Temperature: 1, Rate: 1e-6,
 		Curriculum: "over-generate by clip((1 + sd/mean)/mean of the share that survives the filter over 20 steps, 1.2, 5)",
 	},
 	params: func() any { return &dotParams{} },

@@ -40,7 +40,7 @@ var laserSpec = &spec{
 
 var laserRecipe = Recommended{
 	Strategy: "single", GroupSize: 8, Loss: "ppo", Aggregation: "token_mean", ClipLow: 0.2, ClipHigh: 0.28,
-	KL: 0.001, Entropy: 0.001, Temperature: 0.6, Rate: 1e-6,
+	KL: 0.001, KLKind: "k3", Entropy: 0.001, Temperature: 0.6, Rate: 1e-6,
 }
 
 // The base scores of the LASER family.

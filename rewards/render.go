@@ -103,7 +103,8 @@ func (r Recommended) words() []string {
 	add(r.Loss != "", "loss %s", r.Loss)
 	add(r.Aggregation != "", "aggregation %s", r.Aggregation)
 	add(r.ClipLow > 0, "clip %g below, %g above", r.ClipLow, r.ClipHigh)
-	add(r.KL > 0, "KL coefficient %g", r.KL)
+	add(r.DualClip > 0, "dual clip %g", r.DualClip)
+	add(r.KL > 0, "KL to the reference, coefficient %g%s", r.KL, kindWords(r.KLKind))
 	add(r.Entropy > 0, "entropy coefficient %g", r.Entropy)
 	add(r.Temperature > 0, "temperature %g", r.Temperature)
 	add(r.Rate > 0, "learning rate %g (at the paper's scale)", r.Rate)
@@ -184,4 +185,11 @@ func options(values map[string]any) string {
 		parts = append(parts, fmt.Sprintf("%s %v", key, values[key]))
 	}
 	return " (" + strings.Join(parts, ", ") + ")"
+}
+
+func kindWords(kl string) string {
+	if kl == "" {
+		return ""
+	}
+	return ", estimator " + kl
 }

@@ -16,7 +16,7 @@ var thinkPruneSpec = &spec{
 		ZeroSum: true, Monotone: true, Ordered: true,
 	},
 	recommended: Recommended{
-		Strategy: "single", GroupSize: 16, Loss: "ppo", Aggregation: "token_mean", ClipLow: 0.2, ClipHigh: 0.2, KL: 0.001, Rate: 1e-6,
+		Strategy: "single", GroupSize: 16, Loss: "ppo", Aggregation: "token_mean", ClipLow: 0.2, ClipHigh: 0.2, KL: 0.001, KLKind: "k3", Rate: 1e-6,
 		Schedule: "rewards.params.limit and rollout.max_tokens: stages 4000, 3000, 2000",
 	},
 	params: func() any { return &thinkPruneParams{} },
