@@ -129,10 +129,15 @@ func newTask(group string, n int, policy engine.PolicyRef) *task.Task {
 // start runs a worker until the test or stop ends it.
 func (b *bench) start(w *Worker) (stop func() error) {
 	b.t.Helper()
+	return b.startAs(w, letters{})
+}
+
+func (b *bench) startAs(w *Worker, tokens strategy.Tokenizer) (stop func() error) {
+	b.t.Helper()
 	if w.Queue == nil {
 		w.Queue = b.stream
 	}
-	w.Tokens = letters{}
+	w.Tokens = tokens
 	w.Backoff = Backoff{First: time.Millisecond, Longest: 5 * time.Millisecond, Attempts: 4}
 	ctx, cancel := context.WithCancel(b.t.Context())
 	ended := make(chan struct{})
@@ -143,7 +148,7 @@ func (b *bench) start(w *Worker) (stop func() error) {
 	return stop
 }
 
-// wait waits until a worker ends by itself.
+// outcomes collects n outcomes, sorted by id.
 func (b *bench) outcomes(n int) (ds []*stream.Delivery) {
 	b.t.Helper()
 	ctx, cancel := context.WithTimeout(b.t.Context(), 20*time.Second)
@@ -159,6 +164,7 @@ func (b *bench) outcomes(n int) (ds []*stream.Delivery) {
 	return ds
 }
 
+// idle waits until no task is left.
 func (b *bench) idle() {
 	b.t.Helper()
 	deadline := time.Now().Add(10 * time.Second)

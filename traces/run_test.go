@@ -2,6 +2,7 @@ package traces
 
 import (
 	"fmt"
+	"math/rand/v2"
 	"os"
 	"path/filepath"
 	"slices"
@@ -391,6 +392,10 @@ func BenchmarkWriteSegment(b *testing.B) {
 		for i := range rows {
 			rows[i] = *benchTrace(70)
 			rows[i].Sample = int32(i)
+			r := rand.New(rand.NewPCG(uint64(i), 1))
+			for j := range rows[i].Tokens { // of their own: equal rows would compress to nothing
+				rows[i].Tokens[j], rows[i].LogProbs[j] = r.Int32N(64), -r.Float32()
+			}
 		}
 		dir := b.TempDir()
 		b.Run(fmt.Sprint(n), func(b *testing.B) {
@@ -407,4 +412,45 @@ func BenchmarkWriteSegment(b *testing.B) {
 			b.ReportMetric(float64(info.Size())/float64(n), "bytes/trace")
 		})
 	}
+}
+
+func BenchmarkScan(b *testing.B) {
+	dir := b.TempDir()
+	rows := make([]Trace, 2048)
+	for i := range rows {
+		rows[i] = *benchTrace(70)
+		rows[i].Sample = int32(i)
+	}
+	if err := WriteSegment(filepath.Join(dir, TracesDir), SegmentName(1, ""), rows, nil); err != nil {
+		b.Fatal(err)
+	}
+	r, err := OpenRun(dir)
+	if err != nil {
+		b.Fatal(err)
+	}
+	b.Run("whole", func(b *testing.B) {
+		for b.Loop() {
+			for _, err := range r.Traces(Filter{}) {
+				if err != nil {
+					b.Fatal(err)
+				}
+			}
+		}
+		b.ReportMetric(float64(b.Elapsed().Nanoseconds())/float64(b.N*len(rows)), "ns/row")
+	})
+	type slim struct {
+		Step         int64   `parquet:"step"`
+		LengthTokens int32   `parquet:"length_tokens"`
+		Verdict      Verdict `parquet:"verdict,dict"`
+	}
+	b.Run("three columns", func(b *testing.B) {
+		for b.Loop() {
+			for _, err := range Scan[slim](r, Filter{}) {
+				if err != nil {
+					b.Fatal(err)
+				}
+			}
+		}
+		b.ReportMetric(float64(b.Elapsed().Nanoseconds())/float64(b.N*len(rows)), "ns/row")
+	})
 }

@@ -1,6 +1,7 @@
 package traces
 
 import (
+	"errors"
 	"math"
 	"strings"
 	"testing"
@@ -96,7 +97,7 @@ func TestEveryRuleIsEnforced(t *testing.T) {
 func TestAllProblemsAreReportedAtOnce(t *testing.T) {
 	tr := toolTrace()
 	tr.Run, tr.Temperature, tr.Verdict = "", math.NaN(), "maybe"
-	err, ok := Validate(&tr).(*InvalidError)
+	err, ok := errors.AsType[*InvalidError](Validate(&tr))
 	if !ok || len(err.Problems) != 3 {
 		t.Errorf("got %v, want three problems", err)
 	}
