@@ -85,6 +85,7 @@ func (c *collector) init() {
 
 // Durable tells which traces are in the log already, before the first Collect: a crash between
 // writing a segment and acknowledging it leaves them on the queue, and they must not count again.
+// A dead letter about nothing but such traces does not come again either.
 func (s *Stream) Durable(ids ...string) {
 	s.collect.mu.Lock()
 	defer s.collect.mu.Unlock()
@@ -194,7 +195,7 @@ func (s *Stream) receiveOne(m jetstream.Msg) error {
 	c := &s.collect
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	if _, done := c.done[d.id]; done {
+	if c.accounted(d) {
 		_ = m.Ack() // lost: it comes again and is recognised again
 		return nil
 	}
@@ -206,6 +207,29 @@ func (s *Stream) receiveOne(m jetstream.Msg) error {
 	c.pending[d.id] = d
 	c.ready <- d
 	return nil
+}
+
+// accounted says whether everything that d speaks of is in the log already.
+func (c *collector) accounted(d *Delivery) bool {
+	known := func(id string) bool { _, ok := c.done[id]; return ok }
+	switch {
+	case known(d.id):
+		return true
+	case d.Dead == nil:
+		return false
+	case d.Dead.Kind == DeadTrace:
+		return known(d.Dead.TraceID)
+	}
+	t := d.Dead.Task
+	if t == nil {
+		return false
+	}
+	for i := range t.N {
+		if !known(t.TraceID(t.First + i)) {
+			return false
+		}
+	}
+	return true
 }
 
 func (s *Stream) decode(m jetstream.Msg) (*Delivery, error) {

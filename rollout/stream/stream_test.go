@@ -113,6 +113,34 @@ func TestUncommittedTracesComeAgainToTheNextTrainer(t *testing.T) {
 	quiet(t, s)
 }
 
+func TestDeadLettersThatAreInTheLogDoNotComeAgain(t *testing.T) {
+	c := testConfig(t)
+	s, err := Open(t.Context(), c)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, l := range []*DeadLetter{
+		{Kind: DeadTask, TaskID: "a/0+2", Task: aTask("a", 2)}, {Kind: DeadTask, TaskID: "b/0+2", Task: aTask("b", 2)},
+		{Kind: DeadTrace, TaskID: "c/0+2", TraceID: "c/0"}, {Kind: DeadTrace, TaskID: "c/0+2", TraceID: "c/1"},
+	} {
+		if err := s.bury(t.Context(), l); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if err := s.Close(); err != nil {
+		t.Fatal(err)
+	}
+	s = open(t, c)
+	s.Durable("a/0", "a/1", "b/0", "c/1")
+	if d := collect(t, s); d.Task != "b/0+2" {
+		t.Errorf("got %s, want the task of which one sample is not in the log", d.ID())
+	}
+	if d := collect(t, s); d.Dead.TraceID != "c/0" {
+		t.Errorf("got %s, want c/0", d.ID())
+	}
+	quiet(t, s)
+}
+
 func TestHeldMessagesAreNotDeliveredAgain(t *testing.T) {
 	c := testConfig(t)
 	c.AckWait = 300 * time.Millisecond
