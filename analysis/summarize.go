@@ -82,6 +82,12 @@ func (d *runData) evaluation(e traces.Eval) Evaluation {
 		// as there are problems, which is the widest case.
 		scored *= float64(e.Problems) / float64(e.Samples)
 	}
+	rows := d.rows[evalKey{e.Step, e.Decoding}]
+	problems := byProblem(rows)
+	if e.Temperature == 0 && len(rows) > len(problems) {
+		// Greedily, a problem that was drawn twice gives the same answer twice.
+		scored *= float64(len(problems)) / float64(len(rows))
+	}
 	out := Evaluation{
 		Step: e.Step, Decoding: e.Decoding, Temperature: e.Temperature, Problems: e.Problems, Samples: e.Samples,
 		Accuracy: e.Accuracy, AccuracyInterval: Wilson(e.Accuracy*scored, scored),
@@ -92,8 +98,6 @@ func (d *runData) evaluation(e traces.Eval) Evaluation {
 	if perRight := TokensPerRight(e.Accuracy, e.TokensMean); !math.IsInf(perRight, 0) {
 		out.TokensPerRight = &perRight
 	}
-	rows := d.rows[evalKey{e.Step, e.Decoding}]
-	problems := byProblem(rows)
 	var lengths []float64
 	var perProblem []outcome
 	for _, name := range slices.Sorted(maps.Keys(problems)) { // a map's order must not reach the sum

@@ -266,7 +266,7 @@ func TestWaitsNameTheBottleneckAndTheSetting(t *testing.T) {
 	}{
 		{"no timings", nil, nil, "No timings are in the log, so nothing can be said about who waited for whom."},
 		{"local, sampling", step(60, 30, 0, 10), nil,
-			"Of 100 s in steps, the trainer spent 60 % waiting for traces and 30 % learning; the engine had nothing to decode for 10 %: sampling is the bottleneck and shares its cores with learning; more cores, or a smaller rollout.max_tokens while responses are long, would help."},
+			"Of 100 s in steps, the trainer spent 60\u00a0% waiting for traces and 30\u00a0% learning; the engine had nothing to decode for 10\u00a0%: sampling is the bottleneck and shares its cores with learning; more cores, or a smaller rollout.max_tokens while responses are long, would help."},
 		{"remote, synchronous, sampling", step(60, 30, 0, 30), func(c *configs.Config) { c.Engine.Kind = "vllm" },
 			"rollout.max_staleness: 1 lets the engine go on while the trainer learns"},
 		{"remote, overlapping, sampling", step(60, 30, 0, 5), func(c *configs.Config) { c.Engine.Kind, c.Rollout.MaxStaleness = "vllm", 2 },

@@ -105,9 +105,9 @@ func duration(s float64) string {
 // percent writes a share for readers.
 func percent(x float64) string {
 	if x > 0 && x < 0.0095 {
-		return fmt.Sprintf("%.1f %%", x*100)
+		return fmt.Sprintf("%.1f\u00a0%%", x*100)
 	}
-	return fmt.Sprintf("%.0f %%", x*100)
+	return fmt.Sprintf("%.0f\u00a0%%", x*100)
 }
 
 // sentence begins with a capital and ends with a full stop.

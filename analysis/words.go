@@ -54,27 +54,25 @@ func (r *RunReport) change(base, final *Evaluation, g *Gain) string {
 		return fmt.Sprintf("%s, %s of %s held-out problems were right in %s tokens; there is no second evaluation to compare with.",
 			how, share(base.Accuracy), count(base.Problems), trim(base.TokensMean, 1))
 	}
-	return fmt.Sprintf("%s, accuracy on %s held-out problems %s from %s to %s (%s%s) and the mean response %s from %s to %s tokens (%s%s).",
+	return fmt.Sprintf("%s, accuracy on %s held-out problems %s (%s%s) and the mean response %s tokens (%s%s).",
 		how, count(min(base.Problems, final.Problems)),
-		moved(g.Accuracy, g.AccuracyInterval), share(base.Accuracy), share(final.Accuracy),
-		points(g.Accuracy), between(g.AccuracyInterval, 1),
-		moved(g.Tokens, g.TokensInterval), trim(base.TokensMean, 1), trim(final.TokensMean, 1),
-		relative(g.Tokens), between(g.TokensInterval, 0))
+		moved(g.Accuracy, g.AccuracyInterval, share(base.Accuracy), share(final.Accuracy)), points(g.Accuracy), between(g.AccuracyInterval, 1),
+		moved(g.Tokens, g.TokensInterval, trim(base.TokensMean, 1), trim(final.TokensMean, 1)), relative(g.Tokens), between(g.TokensInterval, 0))
 }
 
 // moved describes a change; one whose interval holds 0 is not told from chance.
-func moved(change float64, i *Interval) string {
-	chance := ""
-	if i != nil && i[0] <= 0 && i[1] >= 0 {
-		chance = ", within chance,"
-	}
+func moved(change float64, i *Interval, from, to string) string {
+	verb := "rose"
 	switch {
-	case change > 0:
-		return "rose" + chance
+	case from == to:
+		return "stayed at " + to
 	case change < 0:
-		return "fell" + chance
+		verb = "fell"
 	}
-	return "stayed" + chance
+	if i != nil && i[0] <= 0 && i[1] >= 0 {
+		verb += ", within chance,"
+	}
+	return verb + " from " + from + " to " + to
 }
 
 // between writes an interval in the unit of the number before it.
@@ -82,7 +80,7 @@ func between(i *Interval, decimals int) string {
 	if i == nil {
 		return ""
 	}
-	return fmt.Sprintf(", 95 %% interval %s to %s", signed(i[0]*100, decimals), signed(i[1]*100, decimals))
+	return fmt.Sprintf(", 95\u00a0%% interval %s to %s", signed(i[0]*100, decimals), signed(i[1]*100, decimals))
 }
 
 // sharpening says how much of a gain at a temperature greedy decoding of the base had already.
@@ -171,13 +169,13 @@ func (r *RunReport) accounted() string {
 }
 
 // share writes an accuracy with a decimal.
-func share(x float64) string { return trim(x*100, 1) + " %" }
+func share(x float64) string { return trim(x*100, 1) + "\u00a0%" } // which no line break may part
 
 // points writes a difference of shares.
 func points(x float64) string { return signed(x*100, 1) + " points" }
 
 // relative writes a relative change.
-func relative(x float64) string { return signed(x*100, 0) + " %" }
+func relative(x float64) string { return signed(x*100, 0) + "\u00a0%" }
 
 // signed writes a number with its sign, the minus as such.
 func signed(x float64, decimals int) string {
