@@ -149,7 +149,7 @@ func (p *pool) run(n, grain int, f func(lo, hi int)) {
 func (p *pool) work() {
 	defer func() {
 		if v := recover(); v != nil {
-			p.panicked.CompareAndSwap(nil, &v)
+			p.panicked.CompareAndSwap(nil, new(v)) // a copy, so that v itself stays off the heap
 			p.next.Store(int64(p.n))
 		}
 	}()

@@ -14,60 +14,63 @@ func same(n int, lengths ...int) {
 // Dot returns the sum of x[i]*y[i], fused, in 16 lanes.
 func Dot(x, y []float32) float32 {
 	same(len(x), len(y))
-	return dotPortable(x, y)
+	return dot(x, y)
 }
 
 // Sum returns the sum of x in 16 lanes.
-func Sum(x []float32) float32 { return sumPortable(x) }
+func Sum(x []float32) float32 { return sum(x) }
 
 // SumSquares returns the sum of x[i]², fused, in 16 float32 lanes; right for rows of a model.
 func SumSquares(x []float32) float32 { return Dot(x, x) }
 
 // SumSquares64 returns the sum of x[i]² in 16 float64 lanes; right for the norm of a whole gradient.
-func SumSquares64(x []float32) float64 { return sumSquares64Portable(x) }
+func SumSquares64(x []float32) float64 {
+	var acc [16]float64
+	return sumSquares64Tail(x, sumSquares64(x, &acc), &acc)
+}
 
 // Max returns the largest element, ignoring NaNs; -Inf if there is none.
-func Max(x []float32) float32 { return maxPortable(x) }
+func Max(x []float32) float32 { return maxOf(x) }
 
 // Axpy computes y[i] += a*x[i], fused.
 func Axpy(a float32, x, y []float32) {
 	same(len(x), len(y))
-	axpyPortable(a, x, y)
+	axpy(a, x, y)
 }
 
 // Scale computes x[i] *= a.
-func Scale(a float32, x []float32) { scalePortable(a, x) }
+func Scale(a float32, x []float32) { scale(a, x) }
 
 // Add computes dst[i] = x[i] + y[i]; dst may be x or y.
 func Add(dst, x, y []float32) {
 	same(len(dst), len(x), len(y))
-	addPortable(dst, x, y)
+	add(dst, x, y)
 }
 
 // Mul computes dst[i] = x[i] * y[i]; dst may be x or y.
 func Mul(dst, x, y []float32) {
 	same(len(dst), len(x), len(y))
-	mulPortable(dst, x, y)
+	mul(dst, x, y)
 }
 
 // MulAdd computes dst[i] += x[i] * y[i], fused.
 func MulAdd(dst, x, y []float32) {
 	same(len(dst), len(x), len(y))
-	mulAddPortable(dst, x, y)
+	mulAdd(dst, x, y)
 }
 
 // Exp computes dst[i] = e^x[i] within 1 ulp: +Inf above 88.72, denormal and then 0 below
 // -87.34, NaN for NaN. dst may be x.
 func Exp(dst, x []float32) {
 	same(len(dst), len(x))
-	expPortable(dst, x)
+	expOf(dst, x)
 }
 
 // ExpSumShift computes dst[i] = e^(x[i]-shift) and returns the sum of dst in 16 lanes: the middle
 // of a softmax or a log-sum-exp. dst may be x.
 func ExpSumShift(dst, x []float32, shift float32) float32 {
 	same(len(dst), len(x))
-	return expSumShiftPortable(dst, x, shift)
+	return expSumShift(dst, x, shift)
 }
 
 // Softmax turns x into probabilities in place and returns the log of the normaliser, that is
@@ -82,14 +85,14 @@ func Softmax(x []float32) (logSumExp float32) {
 // SiLUMul computes dst[i] = silu(gate[i]) * up[i], silu(g) = g/(1+e^-g); dst may be gate or up.
 func SiLUMul(dst, gate, up []float32) {
 	same(len(dst), len(gate), len(up))
-	siluMulPortable(dst, gate, up)
+	siluMul(dst, gate, up)
 }
 
 // SiLUMulGrad computes the gradients of [SiLUMul] for the upstream gradient dy; dgate and dup are
 // overwritten and may be gate and up.
 func SiLUMulGrad(dgate, dup, gate, up, dy []float32) {
 	same(len(dgate), len(dup), len(gate), len(up), len(dy))
-	siluMulGradPortable(dgate, dup, gate, up, dy)
+	siluMulGrad(dgate, dup, gate, up, dy)
 }
 
 // RMSNorm computes dst[i] = x[i]*rstd*w[i] with rstd = 1/sqrt(mean(x²)+eps), which it returns for
@@ -98,7 +101,7 @@ func RMSNorm(dst, x, w []float32, eps float32) (rstd float32) {
 	same(len(dst), len(x), len(w))
 	mean := SumSquares(x) / float32(max(len(x), 1))
 	rstd = 1 / sqrt32(float32(mean+eps))
-	rmsScalePortable(dst, x, w, rstd)
+	rmsScale(dst, x, w, rstd)
 	return rstd
 }
 
@@ -106,8 +109,8 @@ func RMSNorm(dst, x, w []float32, eps float32) (rstd float32) {
 // h = x*rstd: dx = rstd*(w*dy - h*mean(w*dy*h)), dw += dy*h. dx may be dy but not x.
 func RMSNormGrad(dx, dw, x, w, dy []float32, rstd float32) {
 	same(len(dx), len(dw), len(x), len(w), len(dy))
-	coef := float32(dot3Portable(w, dy, x)*float32(rstd*rstd)) / float32(max(len(x), 1))
-	rmsGradPortable(dx, dw, x, w, dy, rstd, coef)
+	coef := float32(dot3(w, dy, x)*float32(rstd*rstd)) / float32(max(len(x), 1))
+	rmsGrad(dx, dw, x, w, dy, rstd, coef)
 }
 
 // RotateHalf applies rotary position embedding to one head x in place, pairing element i with
@@ -115,7 +118,7 @@ func RMSNormGrad(dx, dw, x, w, dy []float32, rstd float32) {
 func RotateHalf(x, cos, sin []float32) {
 	h := len(x) / 2
 	same(len(x), 2*len(cos), 2*len(sin))
-	rotatePortable(x[:h], x[h:], cos, sin)
+	rotate(x[:h], x[h:], cos, sin)
 }
 
 // RotateHalfInverse turns by the opposite angle, which is also the gradient of [RotateHalf].
@@ -123,7 +126,7 @@ func RotateHalfInverse(x, cos, sin []float32) {
 	h := len(x) / 2
 	same(len(x), 2*len(cos), 2*len(sin))
 	// Exchanging the halves reverses the sense of rotation.
-	rotatePortable(x[h:], x[:h], cos, sin)
+	rotate(x[h:], x[:h], cos, sin)
 }
 
 // AdamWParams are the settings of one AdamW step.
@@ -160,7 +163,7 @@ func AdamW(w, g, m, v []float32, p AdamWParams) {
 		correct2: float32(1 / (1 - power(float64(p.Beta2), p.Step))),
 		eps:      p.Eps, decay: p.WeightDecay, lr: p.LR,
 	}
-	adamWPortable(w, g, m, v, &s)
+	adamW(w, g, m, v, &s)
 }
 
 // power is b^n by repeated squaring; math.Pow may differ between processors.
@@ -188,8 +191,7 @@ func AttendRow(out, q, k, v []float32, stride, n int, scale float32, scratch []f
 	Scale(scale, p)
 	shift := Max(p)
 	sum := ExpSumShift(p, p, shift)
-	clear(out)
-	AddRows(out, p, v, stride)
+	Gemm(false, false, 1, len(out), n, p, n, v, stride, 0, out, len(out))
 	Scale(1/sum, out)
 	return shift + Log(sum)
 }
@@ -197,8 +199,8 @@ func AttendRow(out, q, k, v []float32, stride, n int, scale float32, scratch []f
 // DotRows computes dst[i] = Dot(q, row i), where row i is k[i*stride:][:len(q)].
 func DotRows(dst, q, k []float32, stride int) {
 	checkMatrix("k", len(dst), len(q), stride, k)
-	for i := range dst {
-		dst[i] = dotPortable(q, k[i*stride:][:len(q)])
+	for i := dotRows(dst, q, k, stride); i < len(dst); i++ {
+		dst[i] = dot(q, k[i*stride:][:len(q)])
 	}
 }
 
@@ -206,7 +208,5 @@ func DotRows(dst, q, k []float32, stride int) {
 // v[i*stride:][:len(dst)].
 func AddRows(dst, p, v []float32, stride int) {
 	checkMatrix("v", len(p), len(dst), stride, v)
-	for i, w := range p {
-		axpyPortable(w, v[i*stride:][:len(dst)], dst)
-	}
+	Gemm(false, false, 1, len(dst), len(p), p, max(len(p), 1), v, stride, 1, dst, max(len(dst), 1))
 }

@@ -34,10 +34,11 @@ func sumPortable(x []float32) float32 {
 	return acc.fold()
 }
 
-func sumSquares64Portable(x []float32) float64 {
-	var acc [16]float64
-	for i, v := range x {
-		acc[i&15] += float64(float64(v) * float64(v)) // the square is exact
+// sumSquares64Tail adds to the lanes the squares from element i on, i a multiple of 16, and folds.
+func sumSquares64Tail(x []float32, i int, acc *[16]float64) float64 {
+	for ; i < len(x); i++ {
+		v := float64(x[i])
+		acc[i&15] += float64(v * v) // the square is exact
 	}
 	for half := 8; half > 0; half /= 2 {
 		for i := range half {

@@ -20,6 +20,8 @@ func main() {
 	}{
 		{"gemm_avx512", avx512, gemmKernels},
 		{"gemm_avx2", avx2, gemmKernels},
+		{"vector_avx512", avx512, vectorKernels},
+		{"vector_avx2", avx2, vectorKernels},
 		{"pack", avx2, packKernels},
 	}
 	for _, f := range files {

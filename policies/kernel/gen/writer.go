@@ -23,7 +23,9 @@ var (
 // writer collects the text of one assembly file.
 type writer struct {
 	isa
-	buf bytes.Buffer
+	buf       bytes.Buffer
+	constants map[uint32]bool // bit patterns that kernels read from memory
+	tail      bool            // the code being written handles the last, partial vector
 }
 
 func newWriter(set isa) *writer {
