@@ -90,3 +90,89 @@ func BenchmarkGemmTransposed(b *testing.B) {
 		}
 	}
 }
+
+// BenchmarkVector measures each vector kernel on rows of 256 and on a megabyte, in elements a second.
+func BenchmarkVector(b *testing.B) {
+	r := rand.New(rand.NewPCG(3, 4))
+	for _, n := range []int{256, 1 << 18} {
+		x, y, z, u, v := randoms(r, n), randoms(r, n), randoms(r, n), randoms(r, n), randoms(r, n)
+		for i := range v {
+			v[i] *= v[i] // second moments are not negative
+		}
+		var sink float32
+		for _, k := range []struct {
+			name string
+			f    func()
+		}{
+			{"Dot", func() { sink += Dot(x, y) }},
+			{"Sum", func() { sink += Sum(x) }},
+			{"SumSquares64", func() { sink += float32(SumSquares64(x)) }},
+			{"Max", func() { sink += Max(x) }},
+			{"Axpy", func() { Axpy(1e-9, x, z) }},
+			{"Scale", func() { Scale(1, z) }},
+			{"Add", func() { Add(z, x, y) }},
+			{"MulAdd", func() { MulAdd(z, x, y) }},
+			{"Exp", func() { Exp(z, x) }},
+			{"ExpSumShift", func() { sink += ExpSumShift(z, x, 3) }},
+			{"SiLUMul", func() { SiLUMul(z, x, y) }},
+			{"SiLUMulGrad", func() { SiLUMulGrad(z, u, x, y, v) }},
+			{"RMSNorm", func() { sink += RMSNorm(z, x, y, 1e-6) }},
+			{"RMSNormGrad", func() { RMSNormGrad(z, u, x, y, v, 1) }},
+			{"RotateHalf", func() { RotateHalf(z, x[:n/2], y[:n/2]) }},
+			{"AdamW", func() {
+				AdamW(z, x, u, v, AdamWParams{LR: 1e-6, Beta1: 0.9, Beta2: 0.999, Eps: 1e-8, Step: 10})
+			}},
+		} {
+			for _, name := range Available() {
+				if err := Use(name); err != nil {
+					b.Fatal(err)
+				}
+				b.Run(fmt.Sprintf("%s/n=%d/%s", k.name, n, name), func(b *testing.B) {
+					for b.Loop() {
+						k.f()
+					}
+					b.ReportMetric(float64(n)*float64(b.N)/b.Elapsed().Seconds()/1e9, "Gelem/s")
+				})
+			}
+		}
+		if err := Use(""); err != nil {
+			b.Fatal(err)
+		}
+	}
+}
+
+// BenchmarkAttendRow measures one query over a cache of 128 positions, head dimension 32, in a
+// cache of 4 heads.
+func BenchmarkAttendRow(b *testing.B) {
+	r := rand.New(rand.NewPCG(5, 6))
+	const d, n, stride = 32, 128, 128
+	q, k, v := randoms(r, d), randoms(r, n*stride), randoms(r, n*stride)
+	out, scratch := make([]float32, d), make([]float32, n)
+	for _, name := range Available() {
+		if err := Use(name); err != nil {
+			b.Fatal(err)
+		}
+		b.Run(name, func(b *testing.B) {
+			for b.Loop() {
+				AttendRow(out, q, k, v, stride, n, 0.1, scratch)
+			}
+		})
+	}
+	if err := Use(""); err != nil {
+		b.Fatal(err)
+	}
+}
+
+// BenchmarkPack measures packing a weight matrix, in floats a second.
+func BenchmarkPack(b *testing.B) {
+	w := make([]float32, 256*256)
+	for _, transB := range []bool{false, true} {
+		p := Pack(transB, 256, 256, w, 256)
+		b.Run(fmt.Sprintf("256x256,tB=%v", transB), func(b *testing.B) {
+			for b.Loop() {
+				p.Repack(transB, 256, 256, w, 256)
+			}
+			b.ReportMetric(float64(len(w))*float64(b.N)/b.Elapsed().Seconds()/1e9, "Gelem/s")
+		})
+	}
+}

@@ -26,6 +26,11 @@ func rowAVX512(t *tile)
 //go:noescape
 func rowAVX2(t *tile)
 
+// peakAVX512 does 24*n fused multiply-adds of whole registers, whose results nobody reads.
+func peakAVX512(n int)
+
+func peakAVX2(n int)
+
 //go:noescape
 func copyPanelAVX2(dst, src *float32, stride uintptr, k int)
 
@@ -62,3 +67,17 @@ func runTile(l level, t *tile) {
 //
 //go:noescape
 func pause(n int)
+
+// peakLoop does 24*n*lanes independent fused multiply-adds and returns lanes.
+func peakLoop(n int) (lanes int) {
+	switch best() {
+	case avx512:
+		peakAVX512(n)
+		return 16
+	case avx2:
+		peakAVX2(n)
+		return 8
+	default:
+		return peakPortable(n)
+	}
+}

@@ -18,3 +18,5 @@ func transposePanel(_, _ *float32, _ uintptr, _ int) {
 
 // pause waits a moment; without the instruction for it, by yielding.
 func pause(int) { runtime.Gosched() }
+
+func peakLoop(n int) (lanes int) { return peakPortable(n) }

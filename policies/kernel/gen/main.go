@@ -18,8 +18,8 @@ func main() {
 		set   isa
 		write func(*writer)
 	}{
-		{"gemm_avx512", avx512, gemmKernels},
-		{"gemm_avx2", avx2, gemmKernels},
+		{"gemm_avx512", avx512, func(w *writer) { gemmKernels(w); peakKernel(w) }},
+		{"gemm_avx2", avx2, func(w *writer) { gemmKernels(w); peakKernel(w) }},
 		{"vector_avx512", avx512, vectorKernels},
 		{"vector_avx2", avx2, vectorKernels},
 		{"pack", avx2, packKernels},
