@@ -34,3 +34,10 @@ func (c Config) Hash() string {
 	sum := sha256.Sum256(text)
 	return hex.EncodeToString(sum[:])
 }
+
+// WithoutSecrets is the config as it may be written to disk: passwords and tokens are left out, and
+// have to be given again to a resumed run.
+func (c Config) WithoutSecrets() Config {
+	c.Stream.Password, c.Stream.Token = "", ""
+	return c
+}

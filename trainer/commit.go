@@ -103,8 +103,14 @@ func (t *Trainer) checkpoint(step int64) error {
 	return saveCheckpoint(t.dir, t.state, t.learner, t.config.Checkpoint.Keep)
 }
 
-// conclude folds the timings together when all is done.
+// conclude notes the time of the last evaluation and folds the timings together when all is done.
 func (t *Trainer) conclude() error {
+	if t.evalSeconds > 0 {
+		row := traces.Timing{Step: t.state.Step + 1, Eval: t.evalSeconds, Total: t.evalSeconds}
+		if err := traces.WriteTable(filepath.Join(t.dir, traces.TimingsDir), traces.SegmentName(row.Step, ""), []traces.Timing{row}, t.meta); err != nil {
+			return err
+		}
+	}
 	if err := traces.CompactTimings(t.dir, t.meta); err != nil {
 		return err
 	}

@@ -60,7 +60,7 @@ func Version() string {
 func newManifest(c configs.Config) Manifest {
 	return Manifest{
 		Run: c.Run.Name, Hash: c.Hash(), Seed: c.Run.Seed, Version: Version(), Go: runtime.Version(),
-		Kernel: kernel.Name(), Arithmetic: Arithmetic, Config: c,
+		Kernel: kernel.Name(), Arithmetic: Arithmetic, Config: c.WithoutSecrets(),
 	}
 }
 

@@ -40,6 +40,7 @@ func (t *Trainer) loop(ctx context.Context) error {
 	if err := t.evaluate(ctx, t.state.Step); err != nil {
 		return err
 	}
+	t.idleBefore = t.idle(ctx)
 	for t.state.Step < int64(t.config.Run.Steps) {
 		if err := t.step(ctx); err != nil {
 			return fmt.Errorf("step %d: %w", t.state.Step+1, err)
@@ -58,12 +59,10 @@ func (t *Trainer) step(ctx context.Context) error {
 	if err := t.schedule(step); err != nil {
 		return err
 	}
-	idle := t.idle(ctx)
 	batch, err := t.collect(ctx, step)
 	if err != nil {
 		return err
 	}
-	idle = t.idle(ctx) - idle
 	clock.lap("collect")
 	if err := reward(t.parts.method, batch.rows, batch.unmixed); err != nil {
 		return err
@@ -78,6 +77,9 @@ func (t *Trainer) step(ctx context.Context) error {
 		return err
 	}
 	clock.lap("publish")
+	now := t.idle(ctx)
+	idle := now - t.idleBefore
+	t.idleBefore = now
 	timing := traces.Timing{
 		Step: step, Grade: clock.laps["grade"] + batch.graded.Seconds(), Learn: clock.laps["learn"], Publish: clock.laps["publish"],
 		TrainerWait: batch.waited.Seconds(), EngineIdle: idle.Seconds(), Eval: t.evalSeconds,

@@ -47,7 +47,8 @@ type Trainer struct {
 	state       state
 	steps       []traces.Step
 	evals       []traces.Eval
-	evalSeconds float64 // since the last committed step
+	evalSeconds float64       // since the last committed step
+	idleBefore  time.Duration // of the engine, up to the start of the step
 }
 
 // Options say where a run lives and who watches it.
@@ -177,7 +178,7 @@ func (t *Trainer) claim(resume bool) (resumed bool, err error) {
 	if err := os.MkdirAll(t.dir, 0o755); err != nil {
 		return false, fmt.Errorf("run directory: %w", err)
 	}
-	text, err := t.config.YAML()
+	text, err := t.config.WithoutSecrets().YAML()
 	if err != nil {
 		return false, err
 	}
