@@ -34,7 +34,8 @@ func (l *logFile) meta(key string) string {
 	return v
 }
 
-func (l *logFile) Close() error { return l.raw.Close() }
+// close ends reading: nothing can be lost by it.
+func (l *logFile) close() { _ = l.raw.Close() }
 
 // openLog opens path and checks that it holds table. Every failure is a [*ReadError], except that
 // fs.ErrNotExist shines through it.
@@ -49,7 +50,7 @@ func openLog(fsys FS, path, table string) (*logFile, error) {
 		why = l.check(table)
 	}
 	if why != "" {
-		_ = raw.Close() // opened for reading: nothing can be lost
+		l.close()
 		return nil, &ReadError{Path: path, Why: why, Err: err}
 	}
 	return l, nil

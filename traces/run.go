@@ -178,7 +178,7 @@ func scanFile[T any](fsys FS, path, table string, yield func(T, error) bool) boo
 	if err != nil {
 		return yield(*new(T), err)
 	}
-	defer l.Close()
+	defer l.close()
 	r, err := newRowReader[T](l)
 	if err != nil {
 		return yield(*new(T), err)

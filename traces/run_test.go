@@ -83,10 +83,10 @@ func TestScanReadsFewerColumns(t *testing.T) {
 
 	type typo struct {
 		ID     string `parquet:"id"`
-		Length int32  `parquet:"lenght_tokens"`
+		Length int32  `parquet:"token_length"`
 	}
 	_, errs = collect(t, Scan[typo](r, Filter{}))
-	if len(errs) != 1 || !strings.Contains(errs[0].Error(), "column lenght_tokens, which no trace has") {
+	if len(errs) != 1 || !strings.Contains(errs[0].Error(), "column token_length, which no trace has") {
 		t.Errorf("a column that no trace has: %v", errs)
 	}
 }

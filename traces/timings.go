@@ -60,7 +60,7 @@ func timingsThrough(fsys FS, path string) (int64, error) {
 	if err != nil {
 		return -1, err
 	}
-	defer l.Close()
+	defer l.close()
 	text := l.meta(MetaThrough)
 	if text == "" { // written whole, not by compaction: it holds no segment
 		return -1, nil
