@@ -12,9 +12,11 @@ const (
 
 	// parallelFlops is the work, in multiply-adds, below which waking another core costs more
 	// than it saves.
-	parallelFlops = 1 << 20
+	parallelFlops = 1 << 21
+	// parallelHotFlops is the same for a core that is known to be awake.
+	parallelHotFlops = 1 << 18
 	// directRows is the most rows for which reading B where it lies beats packing it.
-	directRows = 24
+	directRows = 256
 	// stripRows is the height of the strips of C that threads share.
 	stripRows = 12
 	// packBlock is the largest B, in floats, that is packed whole before the work is split.
@@ -150,7 +152,8 @@ func (g *gemmJob) release() {
 // run chooses how to pack and split, and does it.
 func (g *gemmJob) run() {
 	g.direct = g.packed == nil && !g.transB && g.m <= directRows
-	if g.m*g.n*g.k < parallelFlops || !thePool.acquire() {
+	work := g.m * g.n * g.k
+	if work < parallelHotFlops || work < parallelFlops && !thePool.awake() || !thePool.acquire() {
 		g.region(0, g.m, 0, g.n)
 		return
 	}

@@ -34,7 +34,7 @@ func (p *Packed) Repack(transB bool, k, n int, b []float32, ldb int) {
 	if size == 0 {
 		return
 	}
-	if size < parallelFlops/4 {
+	if size < parallelFlops/8 {
 		packPanels(transB, k, n, b, ldb, p.data, 0, panels(n))
 		return
 	}

@@ -46,9 +46,10 @@ type pool struct {
 	threads atomic.Int64
 	workers []*poolWorker // guarded by region
 
-	state atomic.Uint64
-	next  atomic.Int64
-	idle  chan struct{} // where the last worker to leave tells a caller that sleeps
+	state    atomic.Uint64
+	next     atomic.Int64
+	spinners atomic.Int32
+	idle     chan struct{} // where the last worker to leave tells a caller that sleeps
 
 	n, chunk int
 	f        func(lo, hi int)
@@ -97,13 +98,7 @@ func spin(done func() bool) bool {
 func (p *pool) acquire() bool { return p.threads.Load() > 1 && p.region.TryLock() }
 
 // awake tells whether a worker spins, so that even a short region pays.
-func (p *pool) awake() bool {
-	if !p.region.TryLock() {
-		return false
-	}
-	defer p.region.Unlock()
-	return len(p.workers) > 0 && p.workers[0].spinning.Load()
-}
+func (p *pool) awake() bool { return p.spinners.Load() > 0 }
 
 func (p *pool) setThreads(n int) int {
 	if n < 1 {
@@ -183,8 +178,10 @@ func (p *pool) worker(w *poolWorker) {
 	}
 	for range w.wake {
 		w.spinning.Store(true)
+		p.spinners.Add(1)
 		for spin(serve) {
 		}
+		p.spinners.Add(-1)
 		w.spinning.Store(false)
 		serve() // a region may have opened just before the flag fell
 	}
