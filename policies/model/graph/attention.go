@@ -33,9 +33,10 @@ type attention[T Float] struct {
 	scratch      *sync.Pool // of *attentionScratch[T]
 }
 
-// queryBlock is how many queries share one block of scores: enough rows for the matrix product, few
-// enough that little above the diagonal is computed in vain.
-const queryBlock = 32
+// queryBlock is how many queries share one block of scores: enough rows for the matrix product (two
+// of its tiles), few enough that little above the diagonal is computed in vain. It cannot show in
+// the results: what is added for keys above the diagonal is exactly 0.
+const queryBlock = 24
 
 func newAttention[T Float](b *builder[T], qNorm, kNorm *Param[T]) *attention[T] {
 	c := b.config

@@ -106,7 +106,7 @@ func scalar[T Float](v T) gorgonia.Value {
 	case float32:
 		return gorgonia.NewF32(v)
 	default:
-		return gorgonia.NewF64(float64(any(v).(float64)))
+		return gorgonia.NewF64(any(v).(float64))
 	}
 }
 

@@ -89,7 +89,7 @@ func runOp[T Float](t *testing.T, c opCase) (data [][]T, run func() float64, gra
 		node := b.param(*q)
 		nodes, data, operands = append(nodes, node), append(data, q.Value), append(operands, q)
 		if in.input {
-			inputs = append(inputs, node)
+			inputs++
 		} else {
 			params[in.name] = q
 		}
