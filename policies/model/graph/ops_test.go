@@ -74,7 +74,7 @@ func runOp[T Float](t *testing.T, c opCase) (data [][]T, run func() float64, gra
 
 	rows := len(tokens.Tokens)
 	params := map[string]*Param[T]{}
-	var nodes, inputs gorgonia.Nodes
+	var nodes gorgonia.Nodes
 	var operands []*Param[T]
 	for i, in := range c.inputs {
 		shape := in.shape
@@ -88,9 +88,7 @@ func runOp[T Float](t *testing.T, c opCase) (data [][]T, run func() float64, gra
 		}
 		node := b.param(*q)
 		nodes, data, operands = append(nodes, node), append(data, q.Value), append(operands, q)
-		if in.input {
-			inputs++
-		} else {
+		if !in.input {
 			params[in.name] = q
 		}
 	}
