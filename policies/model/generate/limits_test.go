@@ -29,13 +29,13 @@ func TestRequestsThatCannotBeServedAreRefused(t *testing.T) {
 		{"a prefix beyond the context", func(q *generate.Request) { q.Prefix = tokens(r, c.VocabSize, 149); q.Params.MaxTokens = 200 }, "have 152 tokens"},
 		{"a token outside", func(q *generate.Request) { q.Prefix = []int32{64} }, "prefix token 0 is 64"},
 		{"parameters", func(q *generate.Request) { q.Params.TopP = 0 }, "top-p is 0"},
-		{"more than the cache", func(q *generate.Request) { q.Params.MaxTokens = 130 }, "one sample needs 6 cache pages, the limit is 4"},
+		{"more than the cache", func(q *generate.Request) { q.Params.MaxTokens = 130 }, "one sample needs 4 cache pages, the limit is 3"},
 	} {
 		t.Run(tc.name, func(t *testing.T) {
 			o := generate.Options{Slots: 2, MaxContext: 150}
 			page := generate.Estimate(c, generate.Options{Slots: 1, MaxContext: 1}).Sequence
 			if tc.name == "more than the cache" {
-				o.CacheBytes = 4*page + page/2
+				o.CacheBytes = 3*page + page/2
 			}
 			q := generate.Request{Policy: p, Prompt: []int32{1, 2, 3}, N: 1, Params: plain}
 			tc.change(&q)

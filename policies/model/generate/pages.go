@@ -4,7 +4,8 @@ import "pith/policies/model"
 
 // pagePositions is the number of positions in one page of the cache. Within a page the positions
 // are the fast axis of the keys, so that attention scores are vector operations over positions.
-const pagePositions = 32
+// Larger pages mean fewer and longer products, smaller ones less memory behind short sequences.
+const pagePositions = 64
 
 // shape is what decides the layout of a page; policies of equal shape share a pool.
 type shape struct{ layers, kvHeads, headDim int }
@@ -39,7 +40,7 @@ type pool struct {
 }
 
 // slabPages is how many pages are allocated at a time.
-const slabPages = 8
+const slabPages = 4
 
 // available is the number of pages that are neither in use nor promised.
 func (p *pool) available() int { return p.limit - p.used - p.promised }

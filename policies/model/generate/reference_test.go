@@ -113,18 +113,6 @@ func reference(w *model.Weights, tokens []int32) [][]float64 {
 	return logits
 }
 
-// logSoftmax is log p of a token.
-func logSoftmax(z []float64, token int32) float64 {
-	top, sum := math.Inf(-1), 0.0
-	for _, v := range z {
-		top = max(top, v)
-	}
-	for _, v := range z {
-		sum += math.Exp(v - top)
-	}
-	return z[token] - top - math.Log(sum)
-}
-
 func TestLogitsAgreeWithAPlainFloat64Forward(t *testing.T) {
 	configs := map[string]model.Config{"quickstart": quickstart}
 	for name, c := range shapes {

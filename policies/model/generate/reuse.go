@@ -13,6 +13,8 @@ type kept struct {
 // keeper finds and forgets kept sequences. They give way, oldest first, to whoever needs pages.
 type keeper struct {
 	limit int                // sequences kept
+	auto  bool               // keep only while it seems worth it
+	worth int                // ended sequences to keep before the next continuation must have come
 	n     int                // not gone
 	order []*kept            // by age; the front may hold gone ones
 	byKey map[uint64][]*kept // by policy and prompt
@@ -31,9 +33,10 @@ func promptKey(prompt []int32) uint64 {
 // keep takes over the pages of a sequence that leaves the batch. It reports false where nothing is
 // to be kept.
 func (d *Decoder) keep(s *sequence) bool {
-	if d.keeper.limit < 1 || s.job.err != nil {
+	if d.keeper.limit < 1 || s.job.err != nil || (d.keeper.auto && d.keeper.worth < 1) {
 		return false
 	}
+	d.keeper.worth--
 	j := s.job
 	k := &kept{policy: j.req.Policy, key: promptKey(j.req.Prompt)}
 	k.tokens = append(append(make([]int32, 0, s.fed), j.tokens...), j.out[s.index].Tokens...)[:s.fed]

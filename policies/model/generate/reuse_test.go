@@ -27,7 +27,7 @@ func TestAContinuationReadsOnlyWhatIsNew(t *testing.T) {
 	r := rand.New(rand.NewPCG(1, 1))
 	prompt := tokens(r, c.VocabSize, generate.PagePositions-5)
 	first := generate.Request{Policy: p, Prompt: prompt, N: 3, Params: plain}
-	d := generate.NewDecoder(generate.Options{})
+	d := generate.NewDecoder(generate.Options{Keep: 100})
 	begun, err := d.Submit(first)
 	if err != nil {
 		t.Fatal(err)
@@ -186,5 +186,35 @@ func TestAnyHistoryGivesTheSamplesOfACallAlone(t *testing.T) {
 				t.Errorf("%d pages leak", n)
 			}
 		})
+	}
+}
+
+func TestSequencesAreKeptOnlyWhileContinuationsComeIn(t *testing.T) {
+	c := shapes["llama"]
+	p := generate.Pack(policy(c, 5))
+	d := generate.NewDecoder(generate.Options{Slots: 4})
+	ask := func(prompt int32, prefix ...int32) *generate.Job {
+		j, err := d.Submit(generate.Request{Policy: p, Prompt: []int32{1, 2, prompt}, Prefix: prefix, N: 1, Params: plain})
+		if err != nil {
+			t.Fatal(err)
+		}
+		run(t, d)
+		return j
+	}
+	first := ask(0).Sequences()[0].Tokens
+	if j := ask(0, first[:20]...); j.Cached() != 0 {
+		t.Errorf("the first continuation finds %d tokens: who could have known?", j.Cached())
+	}
+	if j := ask(0, first[:30]...); j.Cached() != 32 {
+		t.Errorf("the second continuation finds %d tokens, want 32", j.Cached())
+	}
+	for i := range int32(40) {
+		ask(1 + i)
+	}
+	if j := ask(40); j.Cached() != 0 {
+		t.Errorf("after 40 requests without a prefix %d tokens are still found", j.Cached())
+	}
+	if n := d.Leaks(); n != 0 {
+		t.Errorf("%d pages leak", n)
 	}
 }

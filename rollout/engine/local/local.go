@@ -30,7 +30,8 @@ type Options struct {
 	// Default: enough for every slot at the full context.
 	CacheBytes int64
 	// Keep is how many ended sequences stay in the cache while there is room, so that calls which
-	// continue them need not read them again. Default twice Slots; negative keeps none.
+	// continue them need not read them again. 0 keeps twice Slots while continuations come in;
+	// negative keeps none.
 	Keep int
 	// MaxPolicies is how many policies may be live. Default 16.
 	MaxPolicies int
@@ -80,10 +81,10 @@ type Engine struct {
 
 // counters are what Stats reports, as of the end of the last step.
 type counters struct {
-	running, waiting int
-	batch            generate.Stats
-	idle             time.Duration
-	idleSince        time.Time // zero while sequences run
+	running   int
+	batch     generate.Stats
+	idle      time.Duration
+	idleSince time.Time // zero while sequences run
 }
 
 // New starts an engine without policies.

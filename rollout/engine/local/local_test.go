@@ -88,7 +88,7 @@ func TestACancelledCallFreesItsSlotsForTheOthers(t *testing.T) {
 	go func() {
 		res, err := e.Sample(ctx, request(ref, 100_000, 90))
 		if err == nil || len(res.Seqs) != 100_000 {
-			blocked <- fmt.Errorf("%d sequences and error %v", len(res.Seqs), err)
+			blocked <- fmt.Errorf("%d sequences and error %w", len(res.Seqs), err)
 			return
 		}
 		blocked <- err
