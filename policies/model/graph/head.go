@@ -36,6 +36,7 @@ type head[T Float] struct {
 	gradLogP []T
 	gradEnt  []T
 	active   []int32 // indices of targets with a gradient
+	activeAt []int32 // their positions
 }
 
 // chunkFloats bounds the logits that exist at once.
@@ -56,9 +57,6 @@ func newHead[T Float](b *builder[T], weight Param[T], objective *Objective[T]) *
 		gradLogP: make([]T, n), gradEnt: make([]T, n),
 	}
 }
-
-// tokenInput is the token input, an int32 vector of the machine's capacity.
-type tokenInput struct{ data []int32 }
 
 // gather copies the rows that predict the given targets.
 func (o *head[T]) gather(x []T, targets []int32) {
@@ -145,14 +143,14 @@ func (o *headBackward[T]) Do(in ...gorgonia.Value) (gorgonia.Value, error) {
 	x, w, upstream := floats[T](in[0]), floats[T](in[1]), in[3].Data().(T)
 	d, v, rows := f.dim, f.vocab, f.lay.rows
 	clear(f.grad.data[:rows*d])
-	f.active = f.active[:0]
-	var targets []int32
+	f.active, f.activeAt = f.active[:0], f.activeAt[:0]
 	for i, t := range f.lay.targets {
 		if f.gradLogP[i] != 0 || f.gradEnt[i] != 0 {
 			f.active = append(f.active, int32(i))
-			targets = append(targets, t)
+			f.activeAt = append(f.activeAt, t)
 		}
 	}
+	targets := f.activeAt
 	for from := 0; from < len(targets); from += f.chunk {
 		n := min(f.chunk, len(targets)-from)
 		f.gather(x, targets[from:from+n])

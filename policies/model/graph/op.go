@@ -93,6 +93,9 @@ func newArray[T Float](data []T, shape ...int) *array[T] {
 // floats is the memory behind a value.
 func floats[T Float](v gorgonia.Value) []T { return v.Data().([]T) }
 
+// tokenInput is the memory of the token input, an int32 vector of the machine's capacity.
+type tokenInput struct{ data []int32 }
+
 // Param is one parameter as the graph uses it: a view of the values and a view of the memory that
 // gradients are added to. Grad is nil where no gradient is wanted.
 type Param[T Float] struct {

@@ -56,8 +56,8 @@ type AdamW struct {
 
 	step   int64
 	m, v   []float32 // all parameters end to end, in the order given to Step
-	norm   float64
-	factor float64
+	norm   float64   // of the last gradient
+	factor float64   // that clipping multiplied it by
 }
 
 var _ gorgonia.Solver = (*AdamW)(nil)
@@ -94,7 +94,7 @@ func (a *AdamW) Step(model []gorgonia.ValueGrad) error {
 	if total != len(a.m) {
 		return fmt.Errorf("adamw: made for %d parameters, given %d", len(a.m), total)
 	}
-	a.norm = gradNorm(pairs)
+	a.norm, a.factor = gradNorm(pairs), 1
 	defer func() {
 		for _, p := range pairs {
 			clear(p.grad)
@@ -103,7 +103,6 @@ func (a *AdamW) Step(model []gorgonia.ValueGrad) error {
 	if math.IsNaN(a.norm) || math.IsInf(a.norm, 0) {
 		return ErrNotFinite
 	}
-	a.factor = 1
 	if a.Config.ClipNorm > 0 && a.norm > a.Config.ClipNorm {
 		a.factor = a.Config.ClipNorm / a.norm
 	}
