@@ -4,7 +4,6 @@ import (
 	"cmp"
 	"fmt"
 	"slices"
-	"strings"
 )
 
 // seconds adds up what the steps and evaluations of a run have spent.
@@ -108,16 +107,4 @@ func percent(x float64) string {
 		return fmt.Sprintf("%.1f\u00a0%%", x*100)
 	}
 	return fmt.Sprintf("%.0f\u00a0%%", x*100)
-}
-
-// sentence begins with a capital and ends with a full stop.
-func sentence(s string) string {
-	if s == "" {
-		return s
-	}
-	s = strings.ToUpper(s[:1]) + s[1:]
-	if !strings.HasSuffix(s, ".") {
-		s += "."
-	}
-	return s
 }

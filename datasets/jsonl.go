@@ -36,7 +36,7 @@ func readJSONL(in io.Reader, row func(line int, r record, err error) bool) error
 			}
 		}
 		if err != nil {
-			return nil // end of file
+			return nil //nolint:nilerr // the end of the file; other errors have returned above
 		}
 	}
 }

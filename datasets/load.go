@@ -54,9 +54,8 @@ func readAll(spec Spec, pattern string) (*loaded, error) {
 
 // nameOf is the name of the file, or of the directory that holds the several.
 func nameOf(pattern string, paths []string) string {
-	base := filepath.Base(pattern)
 	if len(paths) == 1 {
-		base = filepath.Base(paths[0])
+		base := filepath.Base(paths[0])
 		return strings.TrimSuffix(base, filepath.Ext(base))
 	}
 	if dir := filepath.Base(filepath.Dir(pattern)); !strings.ContainsAny(dir, `./\*?[`) {

@@ -75,6 +75,9 @@ func reward(m *rewards.Method, rows []traces.Trace, unmixed map[string]bool) err
 func price(p configs.Prices, t *traces.Trace) {
 	t.PromptPrice = float64(len(t.PromptTokens)) * p.PromptPerMillion / 1e6
 	t.CompletionPrice = float64(t.LengthTokens) * p.CompletionPerMillion / 1e6
+	if p.ToolCall == 0 {
+		return // a tool's own price, if it has one, stands
+	}
 	for i := range t.ToolCalls {
 		t.ToolCalls[i].Price = p.ToolCall
 	}

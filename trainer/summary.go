@@ -176,7 +176,7 @@ func summariseEval(e traces.Eval, rows []traces.Trace) traces.Eval {
 		e.BudgetScores = append(e.BudgetScores, m.value())
 	}
 	for level, o := range levels {
-		e.Levels = append(e.Levels, traces.LevelEval{Level: level, Problems: int64(o.all.count), Accuracy: o.accuracy(), Tokens: o.all.value()})
+		e.Levels = append(e.Levels, traces.LevelEval{Level: level, Problems: o.all.count, Accuracy: o.accuracy(), Tokens: o.all.value()})
 	}
 	slices.SortFunc(e.Levels, func(a, b traces.LevelEval) int { return cmp.Compare(a.Level, b.Level) })
 	return e

@@ -2,6 +2,7 @@ package trainer
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"slices"
 	"sync"
@@ -63,7 +64,7 @@ func (t *Trainer) startWorkers(ctx context.Context, cancel context.CancelCauseFu
 	}
 	return func() error {
 		wg.Wait()
-		if err := context.Cause(ctx); err != context.Canceled {
+		if err := context.Cause(ctx); !errors.Is(err, context.Canceled) {
 			return err
 		}
 		return nil

@@ -8,8 +8,7 @@ type point struct{ x, y float64 }
 // rect is an area; x1 and y1 are its right and bottom edges.
 type rect struct{ x0, y0, x1, y1 float64 }
 
-func (r rect) width() float64  { return r.x1 - r.x0 }
-func (r rect) height() float64 { return r.y1 - r.y0 }
+func (r rect) width() float64 { return r.x1 - r.x0 }
 
 func (r rect) overlaps(o rect) bool {
 	return r.x0 < o.x1 && o.x0 < r.x1 && r.y0 < o.y1 && o.y0 < r.y1

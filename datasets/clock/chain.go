@@ -57,16 +57,6 @@ type chain struct {
 	hasX  bool
 }
 
-// values returns the running value after every operation.
-func (c chain) values() []int {
-	out, v := make([]int, len(c.ops)), c.start
-	for i, o := range c.ops {
-		v = o.apply(v, c.x)
-		out[i] = v
-	}
-	return out
-}
-
 func (c chain) answer() int {
 	v := c.start
 	for _, o := range c.ops {

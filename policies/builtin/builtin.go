@@ -25,7 +25,7 @@ func Open(base string) (*model.Weights, tokenizer.Tokenizer, error) {
 		if dir, err = os.MkdirTemp("", "pith-policy-"); err != nil {
 			return nil, nil, err
 		}
-		defer os.RemoveAll(dir)
+		defer func() { _ = os.RemoveAll(dir) }()
 		if err := os.CopyFS(dir, files); err != nil {
 			return nil, nil, fmt.Errorf("unpack %s: %w", base, err)
 		}

@@ -42,7 +42,7 @@ func Run(ctx context.Context, w *model.Weights, source Source, c Config, checkpo
 	if err != nil {
 		return nil, fmt.Errorf("pretrain: %w", err)
 	}
-	defer l.Close()
+	defer func() { _ = l.Close() }()
 	state, err := open(checkpoint, w, c)
 	if err != nil {
 		return nil, fmt.Errorf("pretrain: %w", err)

@@ -100,12 +100,10 @@ func (o *head[T]) Do(in ...gorgonia.Value) (gorgonia.Value, error) {
 
 // scalar wraps a number for Gorgonia.
 func scalar[T Float](v T) gorgonia.Value {
-	switch v := any(v).(type) {
-	case float32:
+	if v, ok := any(v).(float32); ok {
 		return gorgonia.NewF32(v)
-	default:
-		return gorgonia.NewF64(any(v).(float64))
 	}
+	return gorgonia.NewF64(float64(v))
 }
 
 func (o *head[T]) DiffWRT(int) []bool { return []bool{true, true} }

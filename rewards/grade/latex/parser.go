@@ -74,7 +74,6 @@ type parser struct {
 	unit     string
 	logBase  bool
 	unitTail bool
-	err      error
 }
 
 func (p *parser) advance(pos int) { p.tok = p.lex(pos) }
@@ -111,10 +110,7 @@ func (p *parser) list(top bool) (*expr.Node, error) {
 	defer p.leave()
 	var items []*expr.Node
 	word := ""
-	for {
-		if len(items) > 0 && p.atClose() {
-			break // a separator before the end
-		}
+	for len(items) == 0 || !p.atClose() { // a separator may stand before the end
 		item, err := p.element()
 		if err != nil {
 			return nil, err
