@@ -26,6 +26,12 @@ func rowAVX512(t *tile)
 //go:noescape
 func rowAVX2(t *tile)
 
+//go:noescape
+func halfRowAVX512(t *tile)
+
+//go:noescape
+func halfRowAVX2(t *tile)
+
 // peakAVX512 does 24*n fused multiply-adds of whole registers, whose results nobody reads.
 func peakAVX512(n int)
 
@@ -51,6 +57,15 @@ func runRow(l level, t *tile) {
 		rowAVX512(t)
 	} else {
 		rowAVX2(t)
+	}
+}
+
+// runHalfRow computes a tile of one row, twice as wide as that of runTile.
+func runHalfRow(l level, t *tile) {
+	if l == avx512 {
+		halfRowAVX512(t)
+	} else {
+		halfRowAVX2(t)
 	}
 }
 

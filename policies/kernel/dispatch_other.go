@@ -10,6 +10,8 @@ func runTile(level, *tile) { panic("kernel: no tile kernel on this processor") }
 
 func runRow(level, *tile) { panic("kernel: no tile kernel on this processor") }
 
+func runHalfRow(level, *tile) { panic("kernel: no tile kernel on this processor") }
+
 func copyPanel(_, _ *float32, _ uintptr, _ int) { panic("kernel: no packing kernel on this processor") }
 
 func transposePanel(_, _ *float32, _ uintptr, _ int) {

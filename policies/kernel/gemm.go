@@ -50,19 +50,16 @@ func Gemm(transA, transB bool, m, n, k int, a []float32, lda int, b []float32, l
 		clearC(load, m, n, c, ldc)
 		return
 	}
-	g := gemmPool.Get().(*gemmJob)
-	*g = gemmJob{
+	g := gemmJob{
 		m: m, n: n, k: k, load: load, level: using(),
 		a: a, ars: lda, aks: 1,
-		b: b, ldb: ldb, transB: transB,
+		b: b, ldb: ldb, transB: transB, direct: !transB && m <= directRows,
 		c: c, ldc: ldc,
-		split: g.split, bufs: g.bufs,
 	}
 	if transA {
 		g.ars, g.aks = 1, lda
 	}
 	g.run()
-	g.release()
 }
 
 // GemmPacked computes C = beta*C + op(A)·B for a B packed before; otherwise like [Gemm] without
@@ -78,26 +75,25 @@ func GemmPacked(m int, a []float32, lda int, b *Packed, beta float32, c []float3
 		clearC(load, m, b.n, c, ldc)
 		return
 	}
-	g := gemmPool.Get().(*gemmJob)
-	*g = gemmJob{
+	g := gemmJob{
 		m: m, n: b.n, k: b.k, load: load, level: using(),
 		a: a, ars: lda, aks: 1,
 		packed: b.data,
 		c:      c, ldc: ldc,
-		split: g.split, bufs: g.bufs,
 	}
 	g.run()
-	g.release()
 }
 
 // checkMatrix panics unless data holds a rows x cols matrix with leading dimension ld.
 func checkMatrix(name string, rows, cols, ld int, data []float32) {
-	if rows < 0 || cols < 0 || ld < max(1, cols) {
-		panic(fmt.Sprintf("kernel: matrix %s is %d x %d with leading dimension %d", name, rows, cols, ld))
+	if rows < 0 || cols < 0 || ld < max(1, cols) || len(data) < (rows-1)*ld+cols && rows > 0 && cols > 0 {
+		badMatrix(name, rows, cols, ld, len(data))
 	}
-	if rows > 0 && cols > 0 && len(data) < (rows-1)*ld+cols {
-		panic(fmt.Sprintf("kernel: matrix %s is %d x %d with leading dimension %d but holds %d floats", name, rows, cols, ld, len(data)))
-	}
+}
+
+// badMatrix stands apart so that checkMatrix is small enough to be inlined.
+func badMatrix(name string, rows, cols, ld, size int) {
+	panic(fmt.Sprintf("kernel: matrix %s is %d x %d with leading dimension %d, in a slice of %d floats", name, rows, cols, ld, size))
 }
 
 func checkBeta(beta float32) bool {
@@ -130,74 +126,90 @@ type gemmJob struct {
 	packed   []float32
 	c        []float32
 	ldc      int
-	byCols   bool
 	direct   bool // the tiles read b where it lies
-
-	split func(lo, hi int) // g.part, bound once so that a product allocates nothing
-	bufs  *packBuffer      // the whole packed B, where Gemm packs it first
+	byCols   bool // threads share columns, not rows
 }
 
-var gemmPool = sync.Pool{New: func() any {
-	g := &gemmJob{bufs: new(packBuffer)}
-	g.split = g.part
-	return g
-}}
-
-// release drops references to the caller's memory and returns the job to the pool.
-func (g *gemmJob) release() {
-	*g = gemmJob{split: g.split, bufs: g.bufs}
-	gemmPool.Put(g)
-}
-
-// run chooses how to pack and split, and does it.
+// run computes the product, on several threads if it is worth it.
 func (g *gemmJob) run() {
-	g.direct = g.packed == nil && !g.transB && g.m <= directRows
 	work := g.m * g.n * g.k
+	if work < parallelHotFlops && g.direct && g.level != portable && g.k <= kBlock && g.n <= nBlock {
+		g.tiles(0, g.m, 0, g.n, 0, g.k, g.load, g.b, g.ldb, panelCols) // short: straight to it
+		return
+	}
 	if work < parallelHotFlops || work < parallelFlops && !thePool.awake() || !thePool.acquire() {
 		g.region(0, g.m, 0, g.n)
 		return
 	}
+	s := sharedPool.Get().(*sharedJob)
+	s.gemmJob = *g
+	s.run()
+	s.gemmJob = gemmJob{} // drop references to the caller's memory
+	sharedPool.Put(s)
+}
+
+// sharedJob is a product that threads share; it is kept so that a product allocates nothing.
+type sharedJob struct {
+	gemmJob
+	split func(lo, hi int) // part, bound once
+	bufs  packBuffer       // B, where it is packed before the work is split
+}
+
+var sharedPool = sync.Pool{New: func() any {
+	s := new(sharedJob)
+	s.split = s.part
+	return s
+}}
+
+// run splits the product on the acquired pool.
+func (s *sharedJob) run() {
 	// Split the longer side: columns in whole panels, which whoever computes them also packs, so
 	// nothing is packed twice; rows in strips of a tile, with B packed before if it is small.
 	threads := Threads()
-	if g.m < g.n || (g.packed == nil && !g.direct && panels(g.n) >= 2*threads && g.k*g.n > packBlock) {
-		g.byCols = true
-		thePool.run(panels(g.n), 1, g.split)
+	packs := s.packed == nil && !s.direct
+	if s.m < s.n || packs && panels(s.n) >= 2*threads && s.k*s.n > packBlock {
+		s.byCols = true
+		thePool.run(panels(s.n), 1, s.split)
 		return
 	}
-	strips := (g.m + stripRows - 1) / stripRows
+	strips := (s.m + stripRows - 1) / stripRows
 	grain := 1
-	if g.packed == nil && !g.direct && g.level != portable {
-		if g.k*g.n <= packBlock {
-			g.packed = g.bufs.floats(panels(g.n) * panelCols * g.k)
-			packPanels(g.transB, g.k, g.n, g.b, g.ldb, g.packed, 0, panels(g.n))
+	if packs && s.level != portable {
+		if s.k*s.n <= packBlock {
+			s.packed = s.bufs.floats(panels(s.n) * panelCols * s.k)
+			packPanels(s.transB, s.k, s.n, s.b, s.ldb, s.packed, 0, panels(s.n))
 		} else {
 			grain = (strips + threads - 1) / threads
 		}
 	}
-	thePool.run(strips, grain, g.split)
+	thePool.run(strips, grain, s.split)
 }
 
 // part computes a range of panels or of strips of C.
-func (g *gemmJob) part(lo, hi int) {
-	if g.byCols {
-		g.region(0, g.m, lo*panelCols, min(hi*panelCols, g.n))
+func (s *sharedJob) part(lo, hi int) {
+	if s.byCols {
+		s.region(0, s.m, lo*panelCols, min(hi*panelCols, s.n))
 	} else {
-		g.region(lo*stripRows, min(hi*stripRows, g.m), 0, g.n)
+		s.region(lo*stripRows, min(hi*stripRows, s.m), 0, s.n)
 	}
 }
 
 // region computes rows [i0, i1) and columns [j0, j1) of C; j0 is a multiple of panelCols.
 func (g *gemmJob) region(i0, i1, j0, j1 int) {
-	if g.level == portable {
+	switch {
+	case g.level == portable:
 		g.regionPortable(i0, i1, j0, j1)
-		return
+	case g.packed == nil && !g.direct:
+		buf := bufferPool.Get().(*packBuffer)
+		g.blocks(i0, i1, j0, j1, buf)
+		bufferPool.Put(buf)
+	default:
+		g.blocks(i0, i1, j0, j1, nil)
 	}
-	var buf *packBuffer
-	if g.packed == nil && !g.direct {
-		buf = bufferPool.Get().(*packBuffer)
-		defer bufferPool.Put(buf)
-	}
+}
+
+// blocks walks a region in blocks of B that the cache holds, packing into buf where need be.
+func (g *gemmJob) blocks(i0, i1, j0, j1 int, buf *packBuffer) {
 	for jb := j0; jb < j1; jb += nBlock {
 		je := min(jb+nBlock, j1)
 		for kb := 0; kb < g.k; kb += kBlock {
@@ -246,11 +258,14 @@ func (g *gemmJob) tiles(i0, i1, jb, je, kb, ke int, load bool, b []float32, ldb,
 	if load {
 		t.load = 1
 	}
-	// Tiles of nearly equal height: 16 rows are 8 + 8, not 12 + 4.
-	count := (i1 - i0 + maxRows - 1) / maxRows
-	for s := range count {
-		lo := i0 + (i1-i0)*s/count
-		hi := i0 + (i1-i0)*(s+1)/count
+	for lo, hi := i0, i1; lo < i1; lo = hi {
+		// Tiles of nearly equal height: 16 rows are 8 + 8, not 12 + 4.
+		if rest := i1 - lo; rest > maxRows {
+			count := (rest + maxRows - 1) / maxRows
+			hi = lo + (rest+count-1)/count
+		} else {
+			hi = i1
+		}
 		t.rows = hi - lo
 		t.a = &g.a[lo*g.ars+kb*g.aks]
 		j := jb
@@ -259,6 +274,12 @@ func (g *gemmJob) tiles(i0, i1, jb, je, kb, ke int, load bool, b []float32, ldb,
 				t.b = &b[(j-jb)/panelCols*panelStride]
 				t.c = &g.c[lo*g.ldc+j]
 				runRow(g.level, &t)
+			}
+			if j+2*cols <= je {
+				t.b = &b[(j-jb)/panelCols*panelStride]
+				t.c = &g.c[lo*g.ldc+j]
+				runHalfRow(g.level, &t)
+				j += 2 * cols
 			}
 		}
 		for ; j < je; j += cols {

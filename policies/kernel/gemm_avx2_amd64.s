@@ -879,6 +879,55 @@ rowStore:
 	VZEROUPPER
 	RET
 
+// func halfRowAVX2(t *tile)
+TEXT ·halfRowAVX2(SB), NOSPLIT, $0-8
+	MOVQ t+0(FP), AX
+	MOVQ 0(AX), SI
+	MOVQ 8(AX), DI
+	MOVQ 16(AX), DX
+	MOVQ 32(AX), R8
+	MOVQ 40(AX), R13
+	MOVQ 56(AX), CX
+	MOVQ 72(AX), R15
+	MOVQ 88(AX), R9
+	LEAQ (R9)(R9*2), R10
+	TESTQ R15, R15
+	JEQ rowZero
+	VMOVUPS 0(DX), Y0
+	VMOVUPS 32(DX), Y1
+	VMOVUPS 64(DX), Y2
+	VMOVUPS 96(DX), Y3
+	JMP rowTest
+
+rowZero:
+	VXORPS Y0, Y0, Y0
+	VXORPS Y1, Y1, Y1
+	VXORPS Y2, Y2, Y2
+	VXORPS Y3, Y3, Y3
+
+rowTest:
+	TESTQ CX, CX
+	JEQ rowStore
+
+rowLoop:
+	VBROADCASTSS (SI), Y8
+	VFMADD231PS 0(DI), Y8, Y0
+	VFMADD231PS 32(DI), Y8, Y1
+	VFMADD231PS 64(DI), Y8, Y2
+	VFMADD231PS 96(DI), Y8, Y3
+	ADDQ R8, SI
+	ADDQ R13, DI
+	DECQ CX
+	JNE rowLoop
+
+rowStore:
+	VMOVUPS Y0, 0(DX)
+	VMOVUPS Y1, 32(DX)
+	VMOVUPS Y2, 64(DX)
+	VMOVUPS Y3, 96(DX)
+	VZEROUPPER
+	RET
+
 // func peakAVX2(n int)
 //
 // 24*n fused multiply-adds of whole registers.

@@ -2406,6 +2406,55 @@ rowStore:
 	VZEROUPPER
 	RET
 
+// func halfRowAVX512(t *tile)
+TEXT ·halfRowAVX512(SB), NOSPLIT, $0-8
+	MOVQ t+0(FP), AX
+	MOVQ 0(AX), SI
+	MOVQ 8(AX), DI
+	MOVQ 16(AX), DX
+	MOVQ 32(AX), R8
+	MOVQ 40(AX), R13
+	MOVQ 56(AX), CX
+	MOVQ 72(AX), R15
+	MOVQ 88(AX), R9
+	LEAQ (R9)(R9*2), R10
+	TESTQ R15, R15
+	JEQ rowZero
+	VMOVUPS 0(DX), Z0
+	VMOVUPS 64(DX), Z1
+	VMOVUPS 128(DX), Z2
+	VMOVUPS 192(DX), Z3
+	JMP rowTest
+
+rowZero:
+	VPXORD Z0, Z0, Z0
+	VPXORD Z1, Z1, Z1
+	VPXORD Z2, Z2, Z2
+	VPXORD Z3, Z3, Z3
+
+rowTest:
+	TESTQ CX, CX
+	JEQ rowStore
+
+rowLoop:
+	VBROADCASTSS (SI), Z8
+	VFMADD231PS 0(DI), Z8, Z0
+	VFMADD231PS 64(DI), Z8, Z1
+	VFMADD231PS 0(DI)(R9*1), Z8, Z2
+	VFMADD231PS 64(DI)(R9*1), Z8, Z3
+	ADDQ R8, SI
+	ADDQ R13, DI
+	DECQ CX
+	JNE rowLoop
+
+rowStore:
+	VMOVUPS Z0, 0(DX)
+	VMOVUPS Z1, 64(DX)
+	VMOVUPS Z2, 128(DX)
+	VMOVUPS Z3, 192(DX)
+	VZEROUPPER
+	RET
+
 // func peakAVX512(n int)
 //
 // 24*n fused multiply-adds of whole registers.

@@ -64,6 +64,10 @@ func randoms(r *rand.Rand, n int) []float32 {
 	return x
 }
 
+// gemmRounds is how many random shapes a test takes; the race detector makes the portable
+// kernel slow.
+var gemmRounds = map[bool]int{false: 150, true: 30}[raceEnabled]
+
 type gemmCase struct {
 	transA, transB bool
 	m, n, k        int
@@ -103,7 +107,7 @@ func checkGemm(t testing.TB, r *rand.Rand, g gemmCase, fill func(*rand.Rand, int
 func TestGemmIsOneFusedChainPerElementOnEveryKernel(t *testing.T) {
 	eachKernel(t, func(t *testing.T) {
 		r := rand.New(rand.NewPCG(1, 2))
-		for range 150 {
+		for range gemmRounds {
 			checkGemm(t, r, gemmCase{
 				transA: r.IntN(2) == 1, transB: r.IntN(2) == 1,
 				m: r.IntN(40), n: r.IntN(80), k: r.IntN(70), pad: r.IntN(2) * r.IntN(5), beta: float32(r.IntN(2)),

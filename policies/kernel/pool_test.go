@@ -103,10 +103,11 @@ func TestThreadsDoNotShowInProducts(t *testing.T) {
 		SetThreads(threads)
 		r := rand.New(rand.NewPCG(15, 16))
 		for _, g := range []gemmCase{
-			{m: 300, n: 130, k: 129},
-			{m: 130, n: 300, k: 129, transB: true},
-			{m: 130, n: 200, k: 700, transA: true, beta: 1},
+			{m: 300, n: 70, k: 129},
+			{m: 70, n: 300, k: 129, transB: true},
+			{m: 65, n: 130, k: 300, transA: true, beta: 1},
 			{m: 3, n: 900, k: 700},
+			{m: 300, n: 40, k: 129, transB: true},
 		} {
 			checkGemm(t, r, g, randoms)
 		}

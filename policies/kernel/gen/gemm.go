@@ -48,13 +48,14 @@ func gemmKernels(w *writer) {
 		gemmTile(w, rows, false)
 		gemmTile(w, rows, true)
 	}
-	gemmRow(w)
+	gemmRow(w, "row", 8)
+	gemmRow(w, "halfRow", 4)
 }
 
-// gemmRow writes the kernel for a single row, eight registers wide so that eight independent
-// chains hide the latency: 4 panels of 32 columns in AVX-512, 2 in AVX2.
-func gemmRow(w *writer) {
-	w.raw(fmt.Sprintf("\n// func row%s(t *tile)\nTEXT ·row%s(SB), NOSPLIT, $0-8\n", w.suffix, w.suffix))
+// gemmRow writes the kernels for a single row, eight and four registers wide, so that several
+// independent chains hide the latency: 128 and 64 columns in AVX-512, 64 and 32 in AVX2.
+func gemmRow(w *writer, name string, regs int) {
+	w.raw(fmt.Sprintf("\n// func %[1]s%[2]s(t *tile)\nTEXT ·%[1]s%[2]s(SB), NOSPLIT, $0-8\n", name, w.suffix))
 	w.op("MOVQ t+0(FP), AX")
 	w.op("MOVQ 0(AX), SI")
 	w.op("MOVQ 8(AX), DI")
@@ -72,12 +73,12 @@ func gemmRow(w *writer) {
 	}
 	w.op("TESTQ R15, R15")
 	w.op("JEQ rowZero")
-	for i := range 8 {
+	for i := range regs {
 		w.op("VMOVUPS %d(DX), %s", i*w.size, w.vec(i))
 	}
 	w.op("JMP rowTest")
 	w.label("rowZero")
-	for i := range 8 {
+	for i := range regs {
 		w.zero(w.vec(i))
 	}
 	w.label("rowTest")
@@ -85,7 +86,7 @@ func gemmRow(w *writer) {
 	w.op("JEQ rowStore")
 	w.label("rowLoop")
 	w.op("VBROADCASTSS (SI), %s", w.vec(8))
-	for i := range 8 {
+	for i := range regs {
 		w.op("VFMADD231PS %s, %s, %s", addr(i), w.vec(8), w.vec(i))
 	}
 	w.op("ADDQ R8, SI")
@@ -93,7 +94,7 @@ func gemmRow(w *writer) {
 	w.op("DECQ CX")
 	w.op("JNE rowLoop")
 	w.label("rowStore")
-	for i := range 8 {
+	for i := range regs {
 		w.op("VMOVUPS %s, %d(DX)", w.vec(i), i*w.size)
 	}
 	w.op("VZEROUPPER")
