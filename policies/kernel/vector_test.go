@@ -294,13 +294,6 @@ func TestGradientsAgreeWithCentralDifferences(t *testing.T) {
 		}
 		return sum
 	}
-	wide := func(x []float32) []float64 {
-		y := make([]float64, len(x))
-		for i, v := range x {
-			y[i] = float64(v)
-		}
-		return y
-	}
 	diff := func(v []float64, i int, f func() float64) float64 {
 		old := v[i]
 		v[i] = old + 1e-5

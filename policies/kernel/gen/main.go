@@ -13,6 +13,13 @@ import (
 func main() {
 	dir := flag.String("dir", ".", "directory that receives the .s files")
 	flag.Parse()
+	if err := generate(*dir); err != nil {
+		log.Fatal(err)
+	}
+}
+
+// generate writes all files into dir.
+func generate(dir string) error {
 	files := []struct {
 		name  string
 		set   isa
@@ -27,8 +34,9 @@ func main() {
 	for _, f := range files {
 		out := newWriter(f.set)
 		f.write(out)
-		if err := os.WriteFile(filepath.Join(*dir, f.name+"_amd64.s"), out.bytes(), 0o644); err != nil {
-			log.Fatal(err)
+		if err := os.WriteFile(filepath.Join(dir, f.name+"_amd64.s"), out.bytes(), 0o644); err != nil {
+			return err
 		}
 	}
+	return nil
 }
