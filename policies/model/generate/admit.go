@@ -18,11 +18,10 @@ func (d *Decoder) admit() {
 // admitSample gives the next sample of a ready job a slot and draws its first token, unless the
 // cache is too full.
 func (d *Decoder) admitSample(j *Job) bool {
-	full := j.length / pagePositions
 	last := j.next == j.req.N-1
 	need := j.samplePages()
-	if last { // it takes over the job's pages
-		need -= len(j.pages) - full
+	if last { // it goes on where the prompt ends
+		need = pagesFor(max(0, j.limit()-1-j.room))
 	}
 	if !d.room(j.pool, need) {
 		return false
@@ -31,23 +30,13 @@ func (d *Decoder) admitSample(j *Job) bool {
 	s.job, s.index, s.fed, s.limit = j, j.next, j.length, j.limit()
 	j.pool.promised += need
 	s.owed = need
-	switch {
-	case last:
-		s.pages = append(s.pages, j.pages...)
-		j.pages = nil
-	default:
-		for _, pg := range j.pages[:full] {
-			pg.refs++
-			s.pages = append(s.pages, pg)
-		}
-		if full < len(j.pages) {
-			pg := s.claim()
-			j.pool.shape.copyPositions(pg.data, j.pages[full].data, j.length%pagePositions)
-		}
+	s.cache = append(s.cache, j.cache...)
+	for _, pg := range j.pages {
+		pg.refs++
+		s.pages = append(s.pages, pg)
 	}
-	s.data = s.data[:0]
-	for _, pg := range s.pages {
-		s.data = append(s.data, pg.data)
+	if last {
+		s.room = j.room
 	}
 	room := min(s.limit, 256)
 	j.out[s.index] = Sequence{
@@ -77,12 +66,22 @@ func (d *Decoder) sequence() *sequence {
 }
 
 // claim takes one of the pages that the sequence was promised.
-func (s *sequence) claim() *page {
+func (s *sequence) claim() {
 	pg := s.job.pool.take()
 	s.job.pool.promised--
 	s.owed--
 	s.pages = append(s.pages, pg)
-	return pg
+	s.cache = append(s.cache, stretch{data: pg.data, room: pagePositions})
+	s.room = pagePositions
+}
+
+// extend makes room for one more position.
+func (s *sequence) extend() {
+	if s.room == 0 {
+		s.claim()
+	}
+	s.cache[len(s.cache)-1].n++
+	s.room--
 }
 
 // next draws the token that follows the s.fed positions stored so far.
@@ -159,24 +158,32 @@ func (d *Decoder) readAhead() {
 			if held[j.pool]+n+w > j.pool.limit || !d.room(j.pool, n) {
 				return
 			}
-			d.begin(j)
+			d.begin(j, j.pool.limit-held[j.pool]-w)
 		}
-		held[j.pool] += pagesFor(j.length)
+		held[j.pool] += len(j.pages)
 		worst[j.pool] = max(worst[j.pool], j.samplePages())
 		want -= j.req.N - j.next
 	}
 }
 
 // begin gives a job the pages of its prompt and prefix, as far as possible those of a kept
-// sequence that begins alike.
-func (d *Decoder) begin(j *Job) {
+// sequence that begins alike. Such a share may be spread over more pages than its positions need;
+// where that makes more than most, it is given back.
+func (d *Decoder) begin(j *Job, most int) {
 	j.tokens = append(append(make([]int32, 0, j.length), j.req.Prompt...), j.req.Prefix...)
-	d.recall(j)
-	for len(j.pages) < pagesFor(j.length) {
-		j.pages = append(j.pages, j.pool.take())
+	if d.recall(j); len(j.pages)+pagesFor(j.length-j.filled) > most {
+		for _, pg := range j.pages {
+			j.pool.drop(pg)
+		}
+		j.pages, j.cache, j.filled, j.cached = nil, nil, 0, 0
 	}
-	for _, pg := range j.pages {
-		j.data = append(j.data, pg.data)
+	d.stats.CachedTokens += int64(j.cached)
+	for left := j.length - j.filled; left > 0; left -= pagePositions {
+		pg := j.pool.take()
+		n := min(left, pagePositions)
+		j.pages = append(j.pages, pg)
+		j.cache = append(j.cache, stretch{data: pg.data, n: n, room: pagePositions})
+		j.room = pagePositions - n
 	}
 	j.state = jobFilling
 }

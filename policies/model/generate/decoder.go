@@ -4,6 +4,7 @@ import (
 	"errors"
 	"fmt"
 	"math"
+	"slices"
 )
 
 // Finish is why a sequence ended.
@@ -128,11 +129,12 @@ type Job struct {
 	length  int     // tokens of prompt and prefix
 	tokens  []int32 // both
 	pages   []*page // of prompt and prefix, until the last sample is admitted
-	data    [][]float32
+	cache   []stretch
 	filled  int       // positions whose keys and values are stored
 	logits  []float32 // after the last of them
 	next    int       // samples admitted
 	live    int       // samples not ended
+	room    int       // positions left in the last page, for the last sample
 	cached  int       // positions taken from a kept sequence
 	started bool
 	drew    bool
@@ -168,9 +170,10 @@ type sequence struct {
 	job   *Job
 	index int
 	pages []*page
-	data  [][]float32
+	cache []stretch
 	fed   int      // positions whose keys and values are stored
 	token [1]int32 // drawn last, not fed yet
+	room  int      // positions left in the last page
 	owed  int      // pages it was promised and has not claimed
 	limit int      // sampled tokens at which it ends, prefix not counted
 	drawn drawn    // of the running step
@@ -181,11 +184,9 @@ func (j *Job) limit() int {
 	return min(j.req.Params.MaxTokens-len(j.req.Prefix), j.context-j.length)
 }
 
-// samplePages is how many pages one sample of j may need beside the full ones it shares.
-func (j *Job) samplePages() int {
-	// The last token of a sequence is never fed.
-	return pagesFor(j.length+max(0, j.limit()-1)) - j.length/pagePositions
-}
+// samplePages is how many pages of its own one sample of j may need. The last token of a sequence
+// is never fed.
+func (j *Job) samplePages() int { return pagesFor(j.limit() - 1) }
 
 // Submit checks a request and puts it at the end of the queue. The slices of r must not change
 // before the job has ended.
@@ -343,10 +344,11 @@ func (d *Decoder) dequeue(j *Job) {
 	for _, pg := range j.pages {
 		j.pool.drop(pg)
 	}
-	j.pages, j.data = nil, nil
+	j.pages, j.cache = nil, nil
 }
 
-// leave takes active sequence i out of the batch; the last one takes its place.
+// leave takes active sequence i out of the batch. The others keep their order, in which the samples
+// of a group are neighbours.
 func (d *Decoder) leave(i int) {
 	s := d.active[i]
 	if !d.keep(s) {
@@ -355,11 +357,8 @@ func (d *Decoder) leave(i int) {
 		}
 	}
 	s.job.pool.promised -= s.owed
-	clear(s.data)
-	*s = sequence{pages: s.pages[:0], data: s.data[:0]}
+	clear(s.cache)
+	*s = sequence{pages: s.pages[:0], cache: s.cache[:0]}
 	d.spare = append(d.spare, s)
-	n := len(d.active) - 1
-	d.active[i] = d.active[n]
-	d.active[n] = nil
-	d.active = d.active[:n]
+	d.active = slices.Delete(d.active, i, i+1)
 }

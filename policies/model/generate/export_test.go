@@ -21,8 +21,8 @@ func Logits(p *Policy, tokens []int32) [][]float32 {
 	w := workspaces.Get().(*workspace)
 	defer w.release()
 	s := segment{tokens: tokens}
-	for range pagesFor(len(tokens)) {
-		s.pages = append(s.pages, make([]float32, p.shape.pageFloats()))
+	for left := len(tokens); left > 0; left -= pagePositions {
+		s.cache = append(s.cache, stretch{data: make([]float32, p.shape.pageFloats()), n: min(left, pagePositions), room: pagePositions})
 	}
 	w.forward(p, []segment{s}, p.shape.layerFloats(), allRows, true)
 	out := make([][]float32, len(tokens))

@@ -5,7 +5,7 @@ import (
 )
 
 // forward takes the block's segments through the network: it stores their keys and values in their
-// pages and leaves the logits of the wanted rows in w.out, [rows, V].
+// caches and leaves the logits of the wanted rows in w.out, [rows, V].
 func (w *workspace) forward(p *Policy, segs []segment, layerStride int, want wanted, wide bool) {
 	w.p, w.segs, w.layerStride, w.wide = p, segs, layerStride, wide
 	c := &p.config
@@ -37,7 +37,6 @@ func (w *workspace) forward(p *Policy, segs []segment, layerStride int, want wan
 		}
 		kernel.GemmPacked(n, w.h, hid, ly.qkv, beta, w.qkv, c.QKVDim())
 		w.each(w.keysFn)
-		w.forkPages()
 		w.each(w.attendFn)
 		kernel.GemmPacked(n, w.att, c.QueryDim(), ly.o, 1, w.x, hid)
 		w.each(w.postFn)

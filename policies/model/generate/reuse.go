@@ -1,5 +1,7 @@
 package generate
 
+import "slices"
+
 // kept is a sequence that has ended and whose keys and values are still there, so that a request
 // which continues it, or begins like it, need not read those tokens again.
 type kept struct {
@@ -7,6 +9,7 @@ type kept struct {
 	key    uint64
 	tokens []int32 // whose keys and values are stored
 	pages  []*page
+	cache  []stretch
 	gone   bool
 }
 
@@ -40,7 +43,7 @@ func (d *Decoder) keep(s *sequence) bool {
 	j := s.job
 	k := &kept{policy: j.req.Policy, key: promptKey(j.req.Prompt)}
 	k.tokens = append(append(make([]int32, 0, s.fed), j.tokens...), j.out[s.index].Tokens...)[:s.fed]
-	k.pages = append(make([]*page, 0, len(s.pages)), s.pages...)
+	k.pages, k.cache = slices.Clone(s.pages), slices.Clone(s.cache)
 	d.keeper.order = append(d.keeper.order, k)
 	d.keeper.byKey[k.key] = append(d.keeper.byKey[k.key], k)
 	if d.keeper.n++; d.keeper.n > d.keeper.limit {
@@ -83,7 +86,7 @@ func (d *Decoder) drop(k *kept) {
 		d.keeper.byKey[k.key] = bucket
 	}
 	d.keeper.n--
-	k.gone, k.pages, k.tokens, k.policy = true, nil, nil, nil
+	k.gone, k.pages, k.cache, k.tokens, k.policy = true, nil, nil, nil, nil
 }
 
 // Forget drops what is kept of a policy's sequences; for policies that will not be asked again.
@@ -106,8 +109,7 @@ func (d *Decoder) room(pl *pool, n int) bool {
 }
 
 // recall finds the kept sequence that shares the longest beginning with the job's tokens, and
-// begins the job with its pages: full ones are shared, the one in which they part is copied. The
-// last token is always read again, for its logits. The job has been promised its pages.
+// begins the job with a share of its pages. The last token is always read again, for its logits.
 func (d *Decoder) recall(j *Job) {
 	var best *kept
 	shared := 0
@@ -126,31 +128,10 @@ func (d *Decoder) recall(j *Job) {
 	if best == nil {
 		return
 	}
-	full := shared / pagePositions
-	for _, pg := range best.pages[:full] {
+	j.cache = cut(j.cache, best.cache, shared)
+	for _, pg := range best.pages[:len(j.cache)] { // a page for each stretch
 		pg.refs++
 		j.pages = append(j.pages, pg)
 	}
-	if at := shared % pagePositions; at > 0 {
-		pg := j.pool.take()
-		j.pool.shape.copyPositions(pg.data, best.pages[full].data, at)
-		j.pages = append(j.pages, pg)
-	}
 	j.filled, j.cached = shared, shared
-	d.stats.CachedTokens += int64(shared)
-}
-
-// copyPositions copies the first n positions of a page, of all layers.
-func (s shape) copyPositions(dst, src []float32, n int) {
-	if 2*n > pagePositions { // then one long copy is faster
-		copy(dst, src)
-		return
-	}
-	head := s.headDim * pagePositions
-	for at := 0; at < len(src); at += 2 * head {
-		for k := at; k < at+head; k += pagePositions {
-			copy(dst[k:k+n], src[k:])
-		}
-		copy(dst[at+head:at+head+n*s.headDim], src[at+head:])
-	}
 }

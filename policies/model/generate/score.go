@@ -16,10 +16,9 @@ const scoreRows = 160
 // scoreScratch is the part of a workspace that only scoring uses.
 type scoreScratch struct {
 	segs  []segment
-	pages [][]float32 // one layer each, given out in order
-	used  int
-	lists [][][]float32 // backing of the page tables
-	path  []int32       // row of each position of the sequence before
+	data  []float32   // keys and values of one layer, given out in order
+	lists [][]stretch // of each segment, for reuse
+	path  []int32     // row of each position of the sequence before
 	wants []want
 	e     []float32
 	norm  []float32 // [rows] log of the sum of e^logit
@@ -170,25 +169,38 @@ func (w *workspace) normalisers() {
 	}
 }
 
-// lay makes the segments, pages and wants of the given sequences.
+// lay makes the segments, their caches and the wants of the given sequences. A sequence reads the
+// positions that it shares with the one before it from that one's cache, and has exactly the room
+// for its own.
 func (b *scoring) lay(s *scoreScratch, order []int) {
-	s.segs, s.path, s.wants, s.used = s.segs[:0], s.path[:0], s.wants[:0], 0
-	layer := b.p.shape.layerFloats()
+	s.segs, s.path, s.wants = s.segs[:0], s.path[:0], s.wants[:0]
 	rows := 0
+	for k, i := range order {
+		rows += fed(b.in[i])
+		if k > 0 {
+			at, _ := shared(b.in[order[k-1]], b.in[i])
+			rows -= at
+		}
+	}
+	size := b.p.shape.positionFloats()
+	s.data = grow(s.data, rows*size)
+	rows = 0
 	for k, i := range order {
 		tokens := b.in[i]
 		at, common := 0, 0
-		var pages [][]float32
+		if len(s.lists) <= k {
+			s.lists = append(s.lists, nil)
+		}
+		cache := s.lists[k][:0]
 		if k > 0 {
 			at, common = shared(b.in[order[k-1]], tokens)
-			pages = s.segs[k-1].pages[:at/pagePositions]
+			cache = cut(cache, s.segs[k-1].cache, at)
 		}
-		table := s.table(k, pagesFor(fed(tokens)))
-		table = append(table, pages...)
-		for len(table) < cap(table) {
-			table = append(table, s.page(layer))
+		if own := fed(tokens) - at; own > 0 {
+			cache = append(cache, stretch{data: s.data[rows*size : (rows+own)*size], n: own, room: own})
 		}
-		s.segs = append(s.segs, segment{pages: table, from: at, tokens: tokens[at:fed(tokens)], forks: k > 0})
+		s.lists[k] = cache
+		s.segs = append(s.segs, segment{cache: cache, from: at, tokens: tokens[at:fed(tokens)]})
 		s.path = s.path[:at]
 		for range fed(tokens) - at {
 			s.path = append(s.path, int32(rows))
@@ -198,25 +210,4 @@ func (b *scoring) lay(s *scoreScratch, order []int) {
 			s.wants = append(s.wants, want{row: s.path[p-1], target: tokens[p], to: &b.out[i][p]})
 		}
 	}
-}
-
-// table is an empty page table with capacity n, kept for the k-th segment.
-func (s *scoreScratch) table(k, n int) [][]float32 {
-	for len(s.lists) <= k {
-		s.lists = append(s.lists, nil)
-	}
-	if cap(s.lists[k]) < n {
-		s.lists[k] = make([][]float32, n+2)
-	}
-	return s.lists[k][0:0:n]
-}
-
-// page returns the next page of one layer.
-func (s *scoreScratch) page(floats int) []float32 {
-	if s.used == len(s.pages) {
-		s.pages = append(s.pages, nil)
-	}
-	s.pages[s.used] = grow(s.pages[s.used], floats)
-	s.used++
-	return s.pages[s.used-1]
 }

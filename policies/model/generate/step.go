@@ -72,10 +72,8 @@ func (d *Decoder) planDecode(p *Policy) {
 		if s.job.req.Policy != p {
 			continue
 		}
-		if s.fed%pagePositions == 0 && len(s.pages) == s.fed/pagePositions {
-			s.data = append(s.data, s.claim().data)
-		}
-		d.segs = append(d.segs, segment{pages: s.data, from: s.fed, tokens: s.token[:]})
+		s.extend()
+		d.segs = append(d.segs, segment{cache: s.cache, from: s.fed, tokens: s.token[:]})
 		d.heads = append(d.heads, consumer{seq: s})
 	}
 	rows, cores := len(d.segs)-from, kernel.Threads()
@@ -99,7 +97,7 @@ func (d *Decoder) planPrompts() {
 		}
 		n := min(chunkRows, j.length-j.filled)
 		at := len(d.segs)
-		d.segs = append(d.segs, segment{pages: j.data, from: j.filled, tokens: j.tokens[j.filled : j.filled+n]})
+		d.segs = append(d.segs, segment{cache: j.cache, from: j.filled, tokens: j.tokens[j.filled : j.filled+n]})
 		j.filled += n
 		head := consumer{}
 		if j.filled == j.length {
@@ -149,7 +147,7 @@ func (d *Decoder) settle() {
 			i = -1 // the rest has moved
 		}
 	}
-	for i := len(d.active) - 1; i >= 0; i-- { // backwards: what fills a hole has been seen
+	for i := len(d.active) - 1; i >= 0; i-- { // backwards: sequences may leave
 		d.take(i)
 	}
 	for _, j := range d.queue {

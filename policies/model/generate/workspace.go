@@ -7,17 +7,13 @@ import (
 )
 
 // segment is a run of consecutive tokens of one sequence in a block: a single token in a decode
-// step, a piece of a prompt, or a whole sequence to score. Its pages must reach past its last
-// position.
+// step, a piece of a prompt, or the end of a sequence to score. Its cache covers all positions up
+// to its last token's.
 type segment struct {
-	pages  [][]float32 // page data of the sequence
-	from   int         // position of the first token
+	cache  []stretch
+	from   int // position of the first token
 	tokens []int32
 	row    int // of the first token in the block
-
-	// A scored sequence may continue the one before it in the block from position from on. Where
-	// the fork falls inside a page, that page's earlier positions are copied layer by layer.
-	forks bool
 }
 
 // wanted says for which rows a block computes logits.
