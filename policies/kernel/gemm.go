@@ -18,7 +18,9 @@ const (
 	// directRows is the most rows for which reading B where it lies beats packing it.
 	directRows = 256
 	// stripRows is the height of the strips of C that threads share.
-	stripRows = 12
+	stripRows  = 12
+	pageFloats = 1024        // a page of memory, the stride at which rows collide in the cache
+	rowStride  = kBlock + 16 // between rows copied to keep them from colliding
 	// packBlock is the largest B, in floats, that is packed whole before the work is split.
 	packBlock = 1 << 18
 )
@@ -258,6 +260,14 @@ func (g *gemmJob) tiles(i0, i1, jb, je, kb, ke int, load bool, b []float32, ldb,
 	if load {
 		t.load = 1
 	}
+	// Rows a multiple of a page apart share one set of the level-1 cache and evict each other, so
+	// such a strip of A is copied, if it serves several panels.
+	var rows []float32
+	if g.aks == 1 && g.ars%pageFloats == 0 && i1-i0 > 4 && je-jb >= 4*panelCols {
+		buf := bufferPool.Get().(*packBuffer)
+		defer bufferPool.Put(buf)
+		rows = buf.floats(maxRows * rowStride)
+	}
 	for lo, hi := i0, i1; lo < i1; lo = hi {
 		// Tiles of nearly equal height: 16 rows are 8 + 8, not 12 + 4.
 		if rest := i1 - lo; rest > maxRows {
@@ -268,6 +278,12 @@ func (g *gemmJob) tiles(i0, i1, jb, je, kb, ke int, load bool, b []float32, ldb,
 		}
 		t.rows = hi - lo
 		t.a = &g.a[lo*g.ars+kb*g.aks]
+		if rows != nil {
+			for i := lo; i < hi; i++ {
+				copy(rows[(i-lo)*rowStride:], g.a[i*g.ars+kb:i*g.ars+ke])
+			}
+			t.a, t.ars = &rows[0], rowStride*4
+		}
 		j := jb
 		if t.rows == 1 {
 			for wide := 4 * cols; j+wide <= je; j += wide {

@@ -119,6 +119,7 @@ func TestGemmIsOneFusedChainPerElementOnEveryKernel(t *testing.T) {
 			{transB: true, m: 1, n: 515, k: 530},
 			{m: 1, n: 515, k: 530},
 			{transB: true, m: 129, n: 130, k: 257},
+			{m: 14, n: 160, k: 300, pad: 2048 - 300}, // rows of A whole pages apart
 		} {
 			checkGemm(t, r, g, randoms)
 		}

@@ -118,5 +118,5 @@ func (b *packBuffer) floats(n int) []float32 {
 	if cap(b.data) < n {
 		b.data = make([]float32, n)
 	}
-	return b.data[:n]
+	return b.data[:n:n]
 }
