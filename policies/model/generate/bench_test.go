@@ -87,7 +87,7 @@ func BenchmarkDraw(b *testing.B) {
 // BenchmarkDecode measures sampled tokens per second with the given number of sequences running:
 // prompts of 13 tokens in groups of up to 12, responses of 64 tokens.
 func BenchmarkDecode(b *testing.B) {
-	for _, n := range []int{1, 16, 64, 256} {
+	for _, n := range []int{1, 16, 64, 128, 256} {
 		b.Run(fmt.Sprintf("sequences=%d", n), func(b *testing.B) {
 			decode(b, quickstart, n, 13, 64)
 		})

@@ -11,7 +11,7 @@ const (
 	blockRows = 96
 	// leastRows is the fewest rows worth a core of their own: below it the weights, which every
 	// block reads once, cost more than the rows.
-	leastRows = 8
+	leastRows = 3
 	// chunkRows is how many tokens of a prompt are read in one step.
 	chunkRows = 128
 )
