@@ -268,7 +268,8 @@ func (g *gemmJob) tiles(i0, i1, jb, je, kb, ke int, load bool, b []float32, ldb,
 		defer bufferPool.Put(buf)
 		rows = buf.floats(maxRows * rowStride)
 	}
-	for lo, hi := i0, i1; lo < i1; lo = hi {
+	var hi int
+	for lo := i0; lo < i1; lo = hi {
 		// Tiles of nearly equal height: 16 rows are 8 + 8, not 12 + 4.
 		if rest := i1 - lo; rest > maxRows {
 			count := (rest + maxRows - 1) / maxRows
