@@ -136,6 +136,7 @@ type Job struct {
 	live    int       // samples not ended
 	room    int       // positions left in the last page, for the last sample
 	cached  int       // positions taken from a kept sequence
+	kept    bool      // one of its sequences is
 	started bool
 	drew    bool
 	out     []Sequence

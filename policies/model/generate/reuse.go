@@ -10,18 +10,42 @@ type kept struct {
 	tokens []int32 // whose keys and values are stored
 	pages  []*page
 	cache  []stretch
+	used   int64 // when it was kept or last found, in steps of the keeper's clock
 	gone   bool
 }
 
-// keeper finds and forgets kept sequences. They give way, oldest first, to whoever needs pages.
+// leastKept is how many tokens a sequence must have that no kept sequence has, to be kept. Many
+// short continuations of one sequence would otherwise drive out the others.
+const leastKept = 16
+
+// keeper finds and forgets kept sequences. They give way, least recently used first, to whoever
+// needs pages.
 type keeper struct {
-	limit int                // sequences kept
-	auto  bool               // keep only while it seems worth it
-	worth int                // ended sequences to keep before the next continuation must have come
-	n     int                // not gone
-	order []*kept            // by age; the front may hold gone ones
+	limit int  // sequences kept
+	auto  bool // keep only while it seems worth it
+	worth int  // sequences without a prefix to keep before the next continuation must have come
+	n     int  // not gone
+	clock int64
+	order []use              // by time; all but the last use of a sequence are stale
 	byKey map[uint64][]*kept // by policy and prompt
 }
+
+// use is a moment at which a sequence was kept or found.
+type use struct {
+	k    *kept
+	time int64
+}
+
+// touch makes k the most recently used.
+func (r *keeper) touch(k *kept) {
+	r.clock++
+	k.used = r.clock
+	if r.order = append(r.order, use{k, r.clock}); len(r.order) > 64+4*r.limit {
+		r.order = slices.DeleteFunc(r.order, func(u use) bool { return u.stale() })
+	}
+}
+
+func (u use) stale() bool { return u.k.gone || u.k.used != u.time }
 
 // promptKey hashes a prompt (FNV-1a over its ids). What is found under a key is compared token by
 // token, so a collision does no harm.
@@ -39,12 +63,22 @@ func (d *Decoder) keep(s *sequence) bool {
 	if d.keeper.limit < 1 || s.job.err != nil || (d.keeper.auto && d.keeper.worth < 1) {
 		return false
 	}
-	d.keeper.worth--
 	j := s.job
+	known := j.cached // of the sequence's tokens, to what is kept already
+	if j.kept {
+		known = j.length
+	}
+	if s.fed-known < leastKept {
+		return false
+	}
+	j.kept = true
+	if len(j.req.Prefix) == 0 {
+		d.keeper.worth--
+	}
 	k := &kept{policy: j.req.Policy, key: promptKey(j.req.Prompt)}
 	k.tokens = append(append(make([]int32, 0, s.fed), j.tokens...), j.out[s.index].Tokens...)[:s.fed]
 	k.pages, k.cache = slices.Clone(s.pages), slices.Clone(s.cache)
-	d.keeper.order = append(d.keeper.order, k)
+	d.keeper.touch(k)
 	d.keeper.byKey[k.key] = append(d.keeper.byKey[k.key], k)
 	if d.keeper.n++; d.keeper.n > d.keeper.limit {
 		d.evict()
@@ -52,12 +86,12 @@ func (d *Decoder) keep(s *sequence) bool {
 	return true
 }
 
-// evict forgets the oldest kept sequence; false where there is none.
+// evict forgets the kept sequence that was used least recently; false where there is none.
 func (d *Decoder) evict() bool {
-	for i, k := range d.keeper.order {
-		if !k.gone {
+	for i, u := range d.keeper.order {
+		if !u.stale() {
 			d.keeper.order = d.keeper.order[i+1:]
-			d.drop(k)
+			d.drop(u.k)
 			return true
 		}
 	}
@@ -91,9 +125,9 @@ func (d *Decoder) drop(k *kept) {
 
 // Forget drops what is kept of a policy's sequences; for policies that will not be asked again.
 func (d *Decoder) Forget(p *Policy) {
-	for _, k := range d.keeper.order {
-		if !k.gone && k.policy == p {
-			d.drop(k)
+	for _, u := range d.keeper.order {
+		if !u.stale() && u.k.policy == p {
+			d.drop(u.k)
 		}
 	}
 }
@@ -128,6 +162,7 @@ func (d *Decoder) recall(j *Job) {
 	if best == nil {
 		return
 	}
+	d.keeper.touch(best)
 	j.cache = cut(j.cache, best.cache, shared)
 	for _, pg := range best.pages[:len(j.cache)] { // a page for each stretch
 		pg.refs++
