@@ -38,7 +38,7 @@ func TestMain(m *testing.M) {
 	case "worker":
 		report(workerChild(os.Getenv(childDir), os.Getenv(childURL)))
 	default:
-		goleak.VerifyTestMain(m, goleak.IgnoreTopFunction("pith/policies/kernel.(*pool).worker"))
+		goleak.VerifyTestMain(m, goleak.IgnoreAnyFunction("pith/policies/kernel.(*pool).worker"))
 	}
 }
 
