@@ -53,17 +53,22 @@ func newCollector(s *stream.Stream, stalled func(string, time.Duration)) *collec
 // release puts tasks on the queue and opens their buckets. A group is one task.
 func (c *collector) release(ctx context.Context, tasks []*task.Task) error {
 	for _, t := range tasks {
-		b := &bucket{task: *t, samples: map[int32]*traces.Trace{}, timings: map[int32]traces.Timing{}}
-		c.buckets[t.Group] = b
-		for _, d := range c.early[t.ID()] {
-			b.file(d)
-		}
-		delete(c.early, t.ID())
+		c.expect(t)
 	}
 	if err := c.stream.Release(ctx, tasks); err != nil {
 		return fmt.Errorf("release tasks: %w", err)
 	}
 	return nil
+}
+
+// expect opens the bucket of a task, with what has come for it already.
+func (c *collector) expect(t *task.Task) {
+	b := &bucket{task: *t, samples: map[int32]*traces.Trace{}, timings: map[int32]traces.Timing{}}
+	c.buckets[t.Group] = b
+	for _, d := range c.early[t.ID()] {
+		b.file(d)
+	}
+	delete(c.early, t.ID())
 }
 
 // take waits until the group is complete and removes its bucket. progress, if not nil, is called

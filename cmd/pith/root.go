@@ -95,7 +95,7 @@ func noArgs(cmd *cobra.Command, args []string) error {
 				names = append(names, c.Name())
 			}
 		}
-		return usagef("%s: unknown command %q; known: %s", cmd.CommandPath(), args[0], strings.Join(names, ", "))
+		return usagef("unknown command %q; known: %s", cmd.CommandPath()+" "+args[0], strings.Join(names, ", "))
 	}
 	return usagef("%s takes no argument, got %q; see %s --help", cmd.CommandPath(), args[0], cmd.CommandPath())
 }

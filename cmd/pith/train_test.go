@@ -255,7 +255,7 @@ func TestMistakesAreMetWithOneLine(t *testing.T) {
 		code int
 		want string
 	}{
-		{"unknown command", []string{"trian"}, exitUsage, `unknown command "trian"`},
+		{"unknown command", []string{"trian"}, exitUsage, `unknown command "pith trian"`},
 		{"unknown flag", []string{"train", "--preset-name", "x"}, exitUsage, "unknown flag"},
 		{"unknown key", []string{"train", "--set", "run.sede=3"}, exitUsage, "run.sede: unknown key (did you mean seed?)"},
 		{"wrong type", []string{"train", "--set", "run.steps=ten"}, exitUsage, `run.steps: "ten" is text; a whole number belongs here`},
@@ -299,12 +299,9 @@ func TestAFullDiskIsSaidInOneLine(t *testing.T) {
 	if err := os.Symlink("/dev/full", tmp); err != nil {
 		t.Fatal(err)
 	}
-	if err := os.WriteFile(filepath.Join(dir, ".keep"), nil, 0o644); err != nil {
-		t.Fatal(err)
-	}
-	manifestFirst := append([]string{"train", "--out", filepath.Join(t.TempDir(), "other")}, tiny("--set", "run.steps=0")...)
-	mustPith(t, manifestFirst...)
-	other := manifestFirst[2]
+	// The directory becomes a run that was killed before its first evaluation.
+	other := filepath.Join(t.TempDir(), "other")
+	mustPith(t, append([]string{"train", "--out", other}, tiny("--set", "run.steps=0")...)...)
 	for _, name := range []string{traces.ManifestFile, "config.yaml"} {
 		text, err := os.ReadFile(filepath.Join(other, name))
 		if err != nil {
