@@ -4,6 +4,7 @@ import (
 	"fmt"
 
 	"pith/configs"
+	"pith/datasets/curriculum"
 	"pith/rewards"
 	"pith/rewards/grade"
 	"pith/traces"
@@ -22,12 +23,18 @@ func judge(g grade.Grader, t *traces.Trace) {
 // mixed says that the scored traces of a group are neither all right nor all wrong. It reads raw
 // correctness, never the shaped reward.
 func mixed(group []traces.Trace) bool {
-	var right, wrong bool
+	var o curriculum.Outcome
 	for i := range group {
-		right = right || group[i].Verdict == traces.Right
-		wrong = wrong || group[i].Verdict == traces.Wrong
+		switch group[i].Verdict {
+		case traces.Right:
+			o.Right++
+		case traces.Wrong:
+			o.Wrong++
+		default:
+			o.NoScore++
+		}
 	}
-	return right && wrong
+	return curriculum.Judge(o, false) == curriculum.Mixed
 }
 
 // reward scores one step's traces in place, group by group as they stand, and lets the method
