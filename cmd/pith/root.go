@@ -12,6 +12,7 @@ import (
 	"golang.org/x/term"
 
 	"pith/configs"
+	"pith/policies/kernel"
 )
 
 // Exit codes, part of the command line's contract.
@@ -20,6 +21,10 @@ const (
 	exitFailed = 1 // the work failed
 	exitUsage  = 2 // a usage or config error
 )
+
+// kernelVariable chooses the arithmetic kernel. All give the same bits; it is for comparing speed
+// and for checking that they do.
+const kernelVariable = "PITH_KERNEL"
 
 // stdio is where a command reads and writes; tests pass buffers.
 type stdio struct {
@@ -71,6 +76,16 @@ func newRoot(io stdio) *cobra.Command {
 		SilenceUsage:  true,
 		Args:          noArgs,
 		RunE:          func(cmd *cobra.Command, _ []string) error { return cmd.Help() },
+		PersistentPreRunE: func(*cobra.Command, []string) error {
+			name := os.Getenv(kernelVariable)
+			if name == "" {
+				return nil
+			}
+			if err := kernel.Use(name); err != nil {
+				return usagef("%s: %w", kernelVariable, err)
+			}
+			return nil
+		},
 	}
 	root.SetIn(io.in)
 	root.SetOut(io.out)
