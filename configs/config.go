@@ -83,6 +83,30 @@ type Data struct {
 	Params map[string]any `mapstructure:"params" yaml:"params"` // of the family, or path and field mapping of the file
 	Grader string         `mapstructure:"grader" yaml:"grader"`
 	Grade  map[string]any `mapstructure:"grade" yaml:"grade"` // parameters of the grader
+	// Curriculum chooses among the problems of the source, or how many groups of them are sampled.
+	Curriculum Curriculum `mapstructure:"curriculum" yaml:"curriculum"`
+	// Reference is where the reference accuracy and length of a problem come from if the source
+	// gives none: none, or evaluation, those of its level in the evaluation of the base policy.
+	Reference string `mapstructure:"reference" yaml:"reference"`
+	// TokenBudget asks for a length of the response where the source does not.
+	TokenBudget TokenBudget `mapstructure:"token_budget" yaml:"token_budget"`
+}
+
+// Curriculum decides which problems are sampled next and how many; see package datasets/curriculum
+// and docs/methods.md for the parameters of each kind.
+type Curriculum struct {
+	Kind   string         `mapstructure:"kind" yaml:"kind"` // none, dot, cures, window, levels
+	Params map[string]any `mapstructure:"params" yaml:"params"`
+}
+
+// TokenBudget gives each problem a budget, uniform in Min … Max and a function of run.seed and the
+// problem's place in the data.
+type TokenBudget struct {
+	Min int `mapstructure:"min" yaml:"min"` // tokens
+	Max int `mapstructure:"max" yaml:"max"` // 0 = no budget
+	// Prompt is put at the end of the prompt, with {tokens} replaced. A generated family says it in
+	// its own words.
+	Prompt string `mapstructure:"prompt" yaml:"prompt"`
 }
 
 // Rewards selects a method and its parameters.
@@ -189,7 +213,7 @@ func Default() Config {
 			Strategy: "single", PromptsPerStep: 16, SamplesPerPrompt: 12, MaxTokens: 200,
 			Temperature: 1, TopP: 1, DynamicLimit: 3, Workers: 1, Concurrency: 256,
 		},
-		Data:    Data{Source: "clock", Grader: "exact"},
+		Data:    Data{Source: "clock", Grader: "exact", Curriculum: Curriculum{Kind: "none"}, Reference: "none"},
 		Rewards: Rewards{Method: "grpo", Profile: "paper"},
 		Loss: Loss{
 			Kind: "ppo", Params: map[string]any{"clip_low": 0.2, "clip_high": 0.28},

@@ -8,6 +8,7 @@ import (
 	"math"
 	"os"
 	"reflect"
+	"slices"
 	"sort"
 	"strings"
 
@@ -22,6 +23,9 @@ type Sources struct {
 	Presets []string // names of embedded presets
 	Files   []string // YAML paths
 	Method  string   // name of an embedded method file
+	// Scale is config (also "") or paper: at which sizes a method file is laid over the rest. In a
+	// file it is the key scale.
+	Scale   string
 	Environ []string // KEY=value; keys start with PITH_ and join the path with __: PITH_RUN__SEED
 	Set     []string // path=value, the value in YAML
 }
@@ -53,28 +57,111 @@ func Merge(s Sources) (Config, error) {
 	if err != nil {
 		return Config{}, err
 	}
-	merged, err := defaults()
+	// A method's numbers are a share of sizes that anything above it may set: a first pass finds the
+	// sizes, a second uses them.
+	merged, err := s.merge(layers, sizes{}, "")
 	if err != nil {
 		return Config{}, err
 	}
-	for _, l := range layers {
-		mergeLayer(merged, l)
-	}
-	if err := applyEnviron(merged, s.Environ); err != nil {
-		return Config{}, err
-	}
-	for _, set := range s.Set {
-		if err := applySet(merged, set); err != nil {
+	if slices.ContainsFunc(layers, func(l layer) bool { return l.method != nil }) {
+		rollout, _ := merged["rollout"].(map[string]any)
+		run, _ := merged["run"].(map[string]any)
+		rewards, _ := merged["rewards"].(map[string]any)
+		profile, _ := rewards["profile"].(string)
+		at := sizes{tokens: whole(rollout["max_tokens"]), steps: whole(run["steps"]), samples: whole(rollout["samples_per_prompt"])}
+		if merged, err = s.merge(layers, at, profile); err != nil {
 			return Config{}, err
 		}
 	}
 	return decode(merged)
 }
 
-// layers reads presets, files and the method into maps, lowest precedence first. A file may name
-// presets and a method of its own.
-func (s Sources) layers() ([]map[string]any, error) {
-	var out []map[string]any
+// merge lays everything over the defaults, method files in a profile and at a scale.
+func (s Sources) merge(layers []layer, at sizes, profile string) (map[string]any, error) {
+	merged, err := defaults()
+	if err != nil {
+		return nil, err
+	}
+	var scheduled []string // what method files change over steps
+	for _, l := range layers {
+		if l.method == nil {
+			mergeLayer(merged, cloneMap(l.values))
+			continue
+		}
+		values, err := l.method.layer(profile, l.scale, at)
+		if err != nil {
+			return nil, err
+		}
+		values["schedule"] = schedules(merged["schedule"], values["schedule"])
+		scheduled = append(scheduled, l.method.targets()...)
+		mergeLayer(merged, values)
+	}
+	// What is set by hand holds throughout the run, whatever schedule a method has for it.
+	byHand := func(path string) {
+		if slices.Contains(scheduled, path) {
+			merged["schedule"] = slices.DeleteFunc(entries(merged["schedule"]), func(e any) bool { return target(e) == path })
+		}
+	}
+	if err := applyEnviron(merged, s.Environ, byHand); err != nil {
+		return nil, err
+	}
+	for _, set := range s.Set {
+		if err := applySet(merged, set, byHand); err != nil {
+			return nil, err
+		}
+	}
+	return merged, nil
+}
+
+// schedules puts a method's schedules after those of the layers below, in place of those with the
+// same target and of those of another method's parameters.
+func schedules(below, method any) []any {
+	mine := entries(method)
+	kept := slices.DeleteFunc(slices.Clone(entries(below)), func(e any) bool {
+		return strings.HasPrefix(target(e), "rewards.params.") ||
+			slices.ContainsFunc(mine, func(m any) bool { return target(m) == target(e) })
+	})
+	return append(kept, mine...)
+}
+
+func entries(list any) []any {
+	out, _ := list.([]any)
+	return out
+}
+
+func target(entry any) string {
+	m, _ := cloneValue(entry).(map[string]any)
+	t, _ := m["target"].(string)
+	return t
+}
+
+// whole reads a positive whole number; 0 for anything else, which decoding reports.
+func whole(v any) int {
+	switch n := v.(type) {
+	case int:
+		return max(n, 0)
+	case float64:
+		return int(max(n, 0))
+	}
+	return 0
+}
+
+// layer is one source: a parsed file, or a method file to be laid over at a scale.
+type layer struct {
+	values map[string]any
+	method *Method
+	scale  string
+}
+
+// layers reads presets, files and the method, lowest precedence first. A file may name presets, a
+// method and a scale of its own.
+func (s Sources) layers() ([]layer, error) {
+	switch s.Scale {
+	case "", ScaleConfig, ScalePaper:
+	default:
+		return nil, &Error{[]string{fmt.Sprintf("scale: %q is not known; valid: %s, %s", s.Scale, ScaleConfig, ScalePaper)}}
+	}
+	var out []layer
 	add := func(read func(string) ([]byte, error), what, name string) error {
 		text, err := read(name)
 		if err != nil {
@@ -84,15 +171,15 @@ func (s Sources) layers() ([]map[string]any, error) {
 		if err != nil {
 			return err
 		}
-		presets, method, err := references(m, name)
+		inner, err := references(m, name)
 		if err != nil {
 			return err
 		}
-		inner, err := Sources{Presets: presets, Method: method}.layers()
+		below, err := inner.layers()
 		if err != nil {
 			return fmt.Errorf("%s %s: %w", what, name, err)
 		}
-		out = append(append(out, inner...), m)
+		out = append(append(out, below...), layer{values: m})
 		return nil
 	}
 	for _, p := range s.Presets {
@@ -106,9 +193,11 @@ func (s Sources) layers() ([]map[string]any, error) {
 		}
 	}
 	if s.Method != "" {
-		if err := add(MethodYAML, "method", s.Method); err != nil {
+		m, err := OpenMethod(s.Method)
+		if err != nil {
 			return nil, err
 		}
+		out = append(out, layer{method: m, scale: s.Scale})
 	}
 	return out, nil
 }
@@ -124,28 +213,33 @@ func readFile(path string) ([]byte, error) {
 	return text, nil
 }
 
-// references takes the two keys that pull in other layers out of m.
-func references(m map[string]any, name string) (presets []string, method string, err error) {
+// references takes the keys that pull in other layers out of m.
+func references(m map[string]any, name string) (s Sources, err error) {
 	if v, ok := m["presets"]; ok {
 		list, isList := v.([]any)
 		for _, x := range list {
 			p, isString := x.(string)
 			isList = isList && isString
-			presets = append(presets, p)
+			s.Presets = append(s.Presets, p)
 		}
 		if !isList {
-			return nil, "", &Error{[]string{name + ": presets: must be a list of preset names"}}
+			return s, &Error{[]string{name + ": presets: must be a list of preset names"}}
 		}
 		delete(m, "presets")
 	}
-	if v, ok := m["method"]; ok {
-		method, ok = v.(string)
-		if !ok {
-			return nil, "", &Error{[]string{name + ": method: must be the name of a method"}}
+	for key, into := range map[string]*string{"method": &s.Method, "scale": &s.Scale} {
+		if v, ok := m[key]; ok {
+			if *into, ok = v.(string); !ok {
+				what := "the name of a method"
+				if key == "scale" {
+					what = ScaleConfig + " or " + ScalePaper
+				}
+				return s, &Error{[]string{name + ": " + key + ": must be " + what}}
+			}
+			delete(m, key)
 		}
-		delete(m, "method")
 	}
-	return presets, method, nil
+	return s, nil
 }
 
 // parse reads one YAML document into a map with lower-case keys, through viper.
@@ -181,7 +275,20 @@ func mergeLayer(base, layer map[string]any) {
 			}
 		}
 	}
+	if data, ok := layer["data"].(map[string]any); ok {
+		replaceCurriculum(base, data)
+	}
 	mergeMaps(base, layer)
+}
+
+// replaceCurriculum drops the parameters of a curriculum of another kind.
+func replaceCurriculum(base, data map[string]any) {
+	below, _ := base["data"].(map[string]any)
+	old, _ := below["curriculum"].(map[string]any)
+	next, _ := data["curriculum"].(map[string]any)
+	if kind, ok := next["kind"]; ok && old != nil && kind != old["kind"] {
+		delete(old, "params")
+	}
 }
 
 var replaced = []struct {
@@ -222,8 +329,8 @@ func defaults() (map[string]any, error) {
 
 // applyEnviron reads PITH_SECTION__KEY=value. Variables that name no section are left alone, since
 // others (PITH_KERNEL, PITH_SHARED_DATA) share the prefix.
-func applyEnviron(m map[string]any, environ []string) error {
-	sort.Strings(environ)
+func applyEnviron(m map[string]any, environ []string, byHand func(path string)) error {
+	environ = slices.Sorted(slices.Values(environ))
 	for _, kv := range environ {
 		key, value, ok := strings.Cut(kv, "=")
 		name, isOurs := strings.CutPrefix(key, "PITH_")
@@ -231,16 +338,16 @@ func applyEnviron(m map[string]any, environ []string) error {
 			continue
 		}
 		path := strings.ToLower(strings.ReplaceAll(name, "__", "."))
-		if err := applySet(m, path+"="+value); err != nil {
+		if err := applySet(m, path+"="+value, byHand); err != nil {
 			return fmt.Errorf("environment variable %s: %w", key, err)
 		}
 	}
 	return nil
 }
 
-// applySet puts one path=value. method.X is short for rewards.params.X; advantage.X, unless X is
+// applySet puts one path=value and tells byHand of the path. method.X is short for rewards.params.X; advantage.X, unless X is
 // kind or params, for advantage.params.X.
-func applySet(m map[string]any, set string) error {
+func applySet(m map[string]any, set string, byHand func(path string)) error {
 	path, text, ok := strings.Cut(set, "=")
 	path = strings.ToLower(strings.TrimSpace(path))
 	if !ok || path == "" {
@@ -259,15 +366,16 @@ func applySet(m map[string]any, set string) error {
 			parts = []string{"advantage", "params", parts[1]}
 		}
 	}
-	layer := map[string]any{}
-	at := layer
+	byHand(strings.Join(parts, "."))
+	values := map[string]any{}
+	at := values
 	for _, p := range parts[:len(parts)-1] {
 		next := map[string]any{}
 		at[p] = next
 		at = next
 	}
 	at[parts[len(parts)-1]] = value
-	mergeLayer(m, layer)
+	mergeLayer(m, values)
 	return nil
 }
 

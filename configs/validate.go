@@ -26,6 +26,7 @@ func (c Config) Validate() error {
 	oneOf(&k, "learner.kind", c.Learner.Kind, "local")
 	atLeast(&k, "learner.micro_batch_tokens", c.Learner.MicroBatchTokens, 1)
 	c.validateRollout(&k)
+	c.validateData(&k)
 	oneOf(&k, "rewards.profile", c.Rewards.Profile, "paper", "released_code")
 	c.validateUpdate(&k)
 	c.validateStream(&k)
@@ -69,6 +70,22 @@ func (c Config) validateRollout(k *checker) {
 	atLeast(k, "rollout.concurrency", r.Concurrency, 1)
 	if r.DynamicSampling && r.SamplesPerPrompt < 2 {
 		k.bad("rollout.dynamic_sampling", "needs samples_per_prompt of at least 2: a group of one is never mixed")
+	}
+}
+
+func (c Config) validateData(k *checker) {
+	d := c.Data
+	oneOf(k, "data.reference", d.Reference, "none", "evaluation")
+	oneOf(k, "data.curriculum.kind", d.Curriculum.Kind, "none", "dot", "cures", "window", "levels")
+	if d.Curriculum.Kind == "none" && len(d.Curriculum.Params) > 0 {
+		k.bad("data.curriculum.params", "are given, but there is no curriculum; set data.curriculum.kind")
+	}
+	if d.Curriculum.Kind == "dot" && c.Rollout.DynamicSampling {
+		k.bad("data.curriculum", "dot generates more groups than it needs at once, rollout.dynamic_sampling draws again until there are enough; use one of them")
+	}
+	if b := d.TokenBudget; b.Max != 0 || b.Min != 0 {
+		atLeast(k, "data.token_budget.min", b.Min, 1)
+		atLeast(k, "data.token_budget.max", b.Max, b.Min)
 	}
 }
 

@@ -3,36 +3,42 @@ package main
 import (
 	"encoding/json"
 	"fmt"
+	"io"
 	"strings"
 
 	"github.com/spf13/cobra"
 
+	"pith/configs"
 	"pith/rewards"
 )
 
-func newMethods(io stdio) *cobra.Command {
-	var asJSON bool
+func newMethods(std stdio) *cobra.Command {
+	var asJSON, asTable bool
 	cmd := &cobra.Command{
 		Use:   "methods",
 		Short: "List the methods, or show what one does, its formula, source and settings",
 		Args:  noArgs,
 		RunE: func(*cobra.Command, []string) error {
 			all := rewards.Methods()
+			if asTable {
+				return methodsTable(std.out)
+			}
 			if asJSON {
-				return writeJSON(io, all)
+				return writeJSON(std, all)
 			}
 			for _, m := range all {
 				mark := " "
 				if !m.Verified.Firm() {
 					mark = "~"
 				}
-				fmt.Fprintf(io.out, "%-16s %-11s %s %s\n", m.Name, m.Family, mark, m.Title)
+				fmt.Fprintf(std.out, "%-16s %-11s %s %s\n", m.Name, m.Family, mark, m.Title)
 			}
-			fmt.Fprintln(io.out, "\n~ the formula could not be checked against a paper or released code; pith methods show NAME says what is known")
+			fmt.Fprintln(std.out, "\n~ the formula could not be checked against a paper or released code; pith methods show NAME says what is known")
 			return nil
 		},
 	}
 	cmd.Flags().BoolVar(&asJSON, "json", false, "as JSON")
+	cmd.Flags().BoolVar(&asTable, "markdown", false, "as the table of docs/methods.md")
 	show := &cobra.Command{
 		Use:   "show NAME",
 		Short: "What a method does, its formula, its source, its settings",
@@ -43,10 +49,10 @@ func newMethods(io stdio) *cobra.Command {
 				return usagef("method %q is unknown; known: %s", args[0], strings.Join(rewards.Names(), ", "))
 			}
 			if asJSON {
-				return writeJSON(io, d)
+				return writeJSON(std, d)
 			}
-			fmt.Fprint(io.out, rewards.Describe(args[0]))
-			return nil
+			fmt.Fprint(std.out, rewards.Describe(args[0]))
+			return showPreset(std.out, args[0])
 		},
 	}
 	show.Flags().BoolVar(&asJSON, "json", false, "as JSON")
@@ -54,11 +60,26 @@ func newMethods(io stdio) *cobra.Command {
 	return cmd
 }
 
-func writeJSON(io stdio, v any) error {
-	e := json.NewEncoder(io.out)
+// showPreset prints the method file.
+func showPreset(w io.Writer, name string) error {
+	text, err := configs.MethodYAML(name)
+	if err != nil {
+		return err
+	}
+	fmt.Fprintf(w, "\npreset (pith train --method %s)\n", name)
+	for line := range strings.Lines(string(text)) {
+		if !strings.HasPrefix(line, "#") {
+			fmt.Fprint(w, "  "+line)
+		}
+	}
+	return nil
+}
+
+func writeJSON(std stdio, v any) error {
+	e := json.NewEncoder(std.out)
 	e.SetIndent("", "  ")
 	return e.Encode(v)
 }
 
 // writeLine writes one JSON line.
-func writeLine(io stdio, v any) error { return json.NewEncoder(io.out).Encode(v) }
+func writeLine(std stdio, v any) error { return json.NewEncoder(std.out).Encode(v) }
