@@ -140,6 +140,21 @@ type Sampler interface {
 	Close() error
 }
 
+// Piece is what one sample has grown by. Logprobs has len(Tokens).
+type Piece struct {
+	Sample   int // index within the call
+	Tokens   []int32
+	Logprobs []float32
+}
+
+// Streamer is a Sampler that hands tokens over as they are drawn.
+type Streamer interface {
+	// Stream is Sample, and calls emit, on the caller's goroutine, with what has been drawn since the
+	// last call: every token of the result once, in order within its sample. A slow emit delays
+	// nobody else. The pieces are the callee's to keep.
+	Stream(ctx context.Context, r SampleRequest, emit func([]Piece)) (SampleResult, error)
+}
+
 // Publisher is the control plane of the same engines: all replicas, or none.
 type Publisher interface {
 	Accepts() []ArtifactKind

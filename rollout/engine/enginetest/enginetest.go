@@ -52,6 +52,7 @@ func Run(t *testing.T, f Factory) {
 		{"publishing is checked", publishing},
 		{"a cancelled call returns what it has", cancelled},
 		{"a time-out ends a call", timeouts},
+		{"a stream carries the result", streaming},
 		{"a closed engine says so", closing},
 		{"counters count", counters},
 	} {

@@ -1,5 +1,5 @@
 // Package local is the in-process engine: it samples from a policy in this process's memory, on
-// its processor cores, and needs nothing else. It implements Sampler, Publisher and Observer of
+// its processor cores, and needs nothing else. It implements Sampler, Streamer, Publisher and Observer of
 // package engine.
 //
 // One goroutine owns the batch. Calls put requests into its inbox and wait; the goroutine merges

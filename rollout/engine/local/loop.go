@@ -17,12 +17,16 @@ var (
 func (e *Engine) loop(d *generate.Decoder) {
 	defer close(e.stopped)
 	calls := map[*generate.Job]*call{}
+	streamed := map[*call]struct{}{}
 	for {
 		inbox, cancels, retired, closed := e.collect()
 		for _, c := range inbox {
 			c.submit(d, e)
 			if c.job != nil {
 				calls[c.job] = c
+				if c.feed != nil {
+					streamed[c] = struct{}{}
+				}
 			}
 		}
 		for _, c := range cancels {
@@ -52,9 +56,13 @@ func (e *Engine) loop(d *generate.Decoder) {
 		ended := d.Step()
 		now := time.Now()
 		e.report(d)
+		for c := range streamed {
+			c.feed.show(c.job.Sequences())
+		}
 		for _, j := range ended {
 			c := calls[j]
 			delete(calls, j)
+			delete(streamed, c)
 			c.ended = now
 			e.answer(c)
 		}

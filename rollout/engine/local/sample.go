@@ -15,6 +15,7 @@ type call struct {
 	req  engine.SampleRequest
 	from *published
 	job  *generate.Job
+	feed *feed // nil unless the caller wants tokens as they come
 
 	asked, started, first, ended time.Time
 
@@ -25,6 +26,10 @@ type call struct {
 // Sample draws r.N continuations. Where ctx or the request's time-out ends it, the result holds
 // what had been produced, with finish reason aborted, beside the error.
 func (e *Engine) Sample(ctx context.Context, r engine.SampleRequest) (engine.SampleResult, error) {
+	return e.sample(ctx, r, nil, nil)
+}
+
+func (e *Engine) sample(ctx context.Context, r engine.SampleRequest, f *feed, emit func([]engine.Piece)) (engine.SampleResult, error) {
 	op := fmt.Sprintf("sample %q", r.ID)
 	p, err := e.find(op, r.Policy)
 	if err != nil {
@@ -38,16 +43,11 @@ func (e *Engine) Sample(ctx context.Context, r engine.SampleRequest) (engine.Sam
 	if err := ctx.Err(); err != nil {
 		return engine.SampleResult{}, &engine.Error{Class: engine.Transient, Op: op, Err: context.Cause(ctx)}
 	}
-	c := &call{req: r, from: p, asked: time.Now(), done: make(chan struct{})}
+	c := &call{req: r, from: p, feed: f, asked: time.Now(), done: make(chan struct{})}
 	if err := e.enqueue(op, c); err != nil {
 		return engine.SampleResult{}, err
 	}
-	select {
-	case <-c.done:
-	case <-ctx.Done():
-		e.cancel(c)
-		<-c.done // the loop looks after every step
-	}
+	e.await(ctx, c, emit)
 	if c.job == nil { // refused, or the engine closed before it was looked at
 		return engine.SampleResult{}, c.failure(op)
 	}

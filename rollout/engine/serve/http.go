@@ -1,0 +1,123 @@
+package serve
+
+import (
+	"crypto/sha256"
+	"crypto/subtle"
+	"log/slog"
+	"net/http"
+	"strings"
+	"time"
+)
+
+// routes are everything that is served.
+func (s *Server) routes() *http.ServeMux {
+	m := http.NewServeMux()
+	for pattern, h := range map[string]http.HandlerFunc{
+		"GET /health":          s.health,
+		"GET /health_generate": s.healthGenerate,
+		"GET /version":         s.versionInfo,
+		"GET /metrics":         s.metrics,
+		"GET /v1/models":       s.models,
+
+		"POST /v1/completions":        s.completions,
+		"POST /inference/v1/generate": s.generateTokens,
+		"POST /generate":              s.sglangGenerate,
+	} {
+		m.HandleFunc(pattern, h)
+	}
+	m.HandleFunc("/", func(w http.ResponseWriter, r *http.Request) {
+		s.fail(w, openai, absentf("no such endpoint: %s %s", r.Method, r.URL.Path))
+	})
+	return m
+}
+
+// open are the paths that need no key: a load balancer asks them.
+var open = map[string]bool{"/health": true, "/health_generate": true}
+
+// ServeHTTP answers one request: it bounds how many there are, checks the key, and logs.
+func (s *Server) ServeHTTP(w http.ResponseWriter, r *http.Request) {
+	began := time.Now()
+	id := requestID(r, "")
+	r.Header.Set("X-Request-Id", id)
+	w.Header().Set("X-Request-Id", id)
+	rec := &recorder{ResponseWriter: w}
+	defer func() {
+		s.o.Log.LogAttrs(r.Context(), slog.LevelInfo, "serve: request", slog.String("id", id), slog.String("method", r.Method),
+			slog.String("path", r.URL.Path), slog.Int("status", rec.status), slog.Int64("bytes", rec.bytes),
+			slog.Duration("took", time.Since(began)), slog.Bool("client_left", r.Context().Err() != nil))
+	}()
+	if !s.enterRequest() {
+		s.fail(rec, dialectOf(r.URL.Path), &problem{status: http.StatusServiceUnavailable, msg: "too many requests are in flight; send the request again later"})
+		return
+	}
+	defer s.leaveRequest()
+	if !open[r.URL.Path] && !s.authorised(r) {
+		w.Header().Set("WWW-Authenticate", "Bearer")
+		s.fail(rec, dialectOf(r.URL.Path), &problem{status: http.StatusUnauthorized, msg: "the API key is missing or wrong: send it as Authorization: Bearer KEY"})
+		return
+	}
+	s.mux.ServeHTTP(rec, r)
+}
+
+// dialectOf is the shape in which a path's clients expect failures.
+func dialectOf(path string) dialect {
+	switch path {
+	case "/generate":
+		return sglang
+	case "/completion":
+		return llama
+	}
+	return openai
+}
+
+func (s *Server) enterRequest() bool {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.requests >= s.o.MaxRequests {
+		return false
+	}
+	s.requests++
+	return true
+}
+
+func (s *Server) leaveRequest() {
+	s.mu.Lock()
+	s.requests--
+	s.mu.Unlock()
+}
+
+// authorised compares digests, so that the time it takes tells neither the key nor its length.
+func (s *Server) authorised(r *http.Request) bool {
+	if s.o.APIKey == "" {
+		return true
+	}
+	given, ok := strings.CutPrefix(r.Header.Get("Authorization"), "Bearer ")
+	a, b := sha256.Sum256([]byte(given)), sha256.Sum256([]byte(s.o.APIKey))
+	return subtle.ConstantTimeCompare(a[:], b[:]) == 1 && ok
+}
+
+// recorder notes what was answered, for the log.
+type recorder struct {
+	http.ResponseWriter
+	status int
+	bytes  int64
+}
+
+// Unwrap lets a response controller reach the connection.
+func (r *recorder) Unwrap() http.ResponseWriter { return r.ResponseWriter }
+
+func (r *recorder) WriteHeader(status int) {
+	if r.status == 0 {
+		r.status = status
+	}
+	r.ResponseWriter.WriteHeader(status)
+}
+
+func (r *recorder) Write(b []byte) (int, error) {
+	if r.status == 0 {
+		r.status = http.StatusOK
+	}
+	n, err := r.ResponseWriter.Write(b)
+	r.bytes += int64(n)
+	return n, err
+}
