@@ -6,6 +6,6 @@ import "github.com/spf13/cobra"
 func commands(io stdio) []*cobra.Command {
 	return []*cobra.Command{
 		newTrain(io), newReport(io), newCompare(io), newTraces(io), newScore(io), newLint(io), newMethods(io),
-		newGrade(io), newWorker(io), newPretrain(io), newConfig(io), newData(io), newVersion(io),
+		newGrade(io), newWorker(io), newWatchCommand(io), newPretrain(io), newConfig(io), newData(io), newVersion(io),
 	}
 }
