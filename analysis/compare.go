@@ -16,6 +16,7 @@ import (
 // name; its numbers are means over seeds with 95 % intervals by Student's t.
 type Comparison struct {
 	Groups []GroupReport `json:"groups"`
+	Notes  []string      `json:"notes,omitempty"` // files that could not be read; the rest of their runs is compared
 }
 
 // GroupReport is one row of a comparison.
@@ -60,7 +61,8 @@ func estimate(values []float64) Estimate {
 }
 
 // Compare reads run directories and groups them. Runs without two evaluations cannot be compared
-// and are an error, as is a run whose accounting does not close.
+// and are an error, as is a run whose accounting does not close, unless files of it cannot be read:
+// those are named in the notes.
 func Compare(dirs []string) (Comparison, error) {
 	r, err := Summarize(dirs)
 	if err != nil {
@@ -72,13 +74,21 @@ func Compare(dirs []string) (Comparison, error) {
 // Compare groups the report's runs; see the function of the same name.
 func (r Report) Compare() (Comparison, error) {
 	var keys []string
+	var notes []string
 	groups := map[string][]*RunReport{}
 	for i := range r.Runs {
 		run := &r.Runs[i]
+		var unreadable string
+		if run.data != nil {
+			unreadable, notes = run.data.unreadable, append(notes, run.data.notes...)
+		}
+		if run.Gain == nil && unreadable != "" {
+			return Comparison{}, fmt.Errorf("compare: %s", unreadable)
+		}
 		if run.Gain == nil {
 			return Comparison{}, fmt.Errorf("compare: %s has not been evaluated before and after training; finish it first (pith train --resume --out %s)", run.Directory, run.Directory)
 		}
-		if !run.Accounting.Exact {
+		if !run.Accounting.Exact && unreadable == "" {
 			return Comparison{}, fmt.Errorf("compare: %s: %s", run.Directory, run.Problems[0])
 		}
 		key := run.groupKey()
@@ -87,7 +97,7 @@ func (r Report) Compare() (Comparison, error) {
 		}
 		groups[key] = append(groups[key], run)
 	}
-	c := Comparison{Groups: []GroupReport{}}
+	c := Comparison{Groups: []GroupReport{}, Notes: notes}
 	for _, key := range keys {
 		c.Groups = append(c.Groups, groupReport(groups[key]))
 	}

@@ -2,42 +2,37 @@ package analysis
 
 import (
 	"fmt"
-	"hash/fnv"
+	"slices"
+	"strings"
 
 	"pith/traces"
 )
 
-// ledger counts the training traces of the log one by one.
+// ledger counts the training traces of the log one by one. It is an [Observer].
 type ledger struct {
 	rows, twice, unknown                           int64
 	trained, filtered, failed, deadLettered, noSco int64
 	groups                                         map[string]int64
+	group                                          string // that of the last row, and its count so far
+	inGroup                                        int64
+	ids                                            []uint64 // hashes; a collision among a billion has odds of 3 %
 }
 
-// ledgerRow is what the accounting needs of every training trace.
-type ledgerRow struct {
-	ID      string         `parquet:"id"`
-	Group   string         `parquet:"group"`
-	Verdict traces.Verdict `parquet:"verdict,dict"`
-	Status  traces.Status  `parquet:"status,dict"`
-}
+// Columns implements [Observer].
+func (*ledger) Columns() []string { return []string{"id", "group", "verdict", "status"} }
 
-func (l *ledger) read(d *runData) {
-	l.groups = map[string]int64{}
-	seen := map[uint64]struct{}{} // of ids; a collision among a billion has odds of 3 %
-	for row, err := range traces.Scan[ledgerRow](d.log, traces.Filter{}) {
-		if !d.note(err) {
-			continue
-		}
+// Observe implements [Observer].
+func (l *ledger) Observe(b *traces.Batch) {
+	for i := range b.Rows {
+		t := &b.Rows[i]
 		l.rows++
-		h := fnv.New64a()
-		h.Write([]byte(row.ID))
-		if _, again := seen[h.Sum64()]; again {
-			l.twice++
+		l.ids = append(l.ids, hash(t.ID))
+		if t.Group != l.group || l.inGroup == 0 {
+			l.closeGroup()
+			l.group = t.Group
 		}
-		seen[h.Sum64()] = struct{}{}
-		l.groups[row.Group]++
-		switch row.Status {
+		l.inGroup++
+		switch t.Status {
 		case traces.Trained:
 			l.trained++
 		case traces.Filtered:
@@ -49,10 +44,44 @@ func (l *ledger) read(d *runData) {
 		default:
 			l.unknown++
 		}
-		if row.Verdict == traces.NoScore {
+		if t.Verdict == traces.NoScore {
 			l.noSco++
 		}
 	}
+}
+
+// closeGroup counts the rows of the group that has just ended: those of a group stand together, so
+// the map is asked once for each.
+func (l *ledger) closeGroup() {
+	if l.inGroup == 0 {
+		return
+	}
+	if l.groups == nil {
+		l.groups = map[string]int64{}
+	}
+	l.groups[strings.Clone(l.group)] += l.inGroup
+	l.inGroup = 0
+}
+
+// finish looks for ids that came twice.
+func (l *ledger) finish() {
+	l.closeGroup()
+	slices.Sort(l.ids)
+	for i := 1; i < len(l.ids); i++ {
+		if l.ids[i] == l.ids[i-1] {
+			l.twice++
+		}
+	}
+	l.ids = nil
+}
+
+// hash is FNV-1a of 64 bits.
+func hash(s string) uint64 {
+	h := uint64(14695981039346656037)
+	for i := range len(s) {
+		h = (h ^ uint64(s[i])) * 1099511628211
+	}
+	return h
 }
 
 // balance turns the counts into the accounting and lists what does not add up.

@@ -7,6 +7,7 @@ import (
 	"io/fs"
 	"os"
 	"path/filepath"
+	"unique"
 
 	"pith/configs"
 	"pith/traces"
@@ -25,6 +26,11 @@ type runData struct {
 	rows     map[evalKey][]evalRow
 	ledger   ledger
 	problems []string
+
+	// notes are the problems that the reader of the log met, and unreadable is the first file that
+	// gave nothing, "" where all could be read.
+	notes      []string
+	unreadable string
 }
 
 // manifest is the part of manifest.json that a report reads.
@@ -48,16 +54,16 @@ type evalKey struct {
 
 // evalRow is what a report needs of every held-out response.
 type evalRow struct {
-	Step         int64          `parquet:"step"`
-	Problem      string         `parquet:"problem"`
-	Level        int32          `parquet:"level"`
-	Temperature  float64        `parquet:"temperature"`
-	Verdict      traces.Verdict `parquet:"verdict,dict"`
-	Finish       traces.Finish  `parquet:"finish,dict"`
-	Status       traces.Status  `parquet:"status,dict"`
-	LengthTokens int32          `parquet:"length_tokens"`
-	PromptPrice  float64        `parquet:"prompt_price"`
-	Price        float64        `parquet:"completion_price"`
+	Step         int64
+	Problem      string
+	Level        int32
+	Temperature  float64
+	Verdict      traces.Verdict
+	Finish       traces.Finish
+	Status       traces.Status
+	LengthTokens int32
+	PromptPrice  float64
+	Price        float64
 }
 
 // failed reports responses that count in no mean.
@@ -86,20 +92,16 @@ func load(dir string) (*runData, error) {
 			d.evals = append(d.evals, e)
 		}
 	}
-	for t, err := range log.Timings() {
-		if d.note(err) && t.ID == "" {
+	for t, err := range log.StepTimings() {
+		if d.note(err) {
 			d.clock = append(d.clock, t)
 		}
 	}
-	for _, decoding := range []string{sampled, greedy} {
-		for row, err := range traces.Scan[evalRow](log, traces.Filter{Set: traces.Evaluations, Decoding: decoding}) {
-			if d.note(err) {
-				key := evalKey{row.Step, decoding}
-				d.rows[key] = append(d.rows[key], row)
-			}
-		}
-	}
-	d.ledger.read(d)
+	// One pass over the held-out traces, one over the training traces. A section of the report that
+	// needs more of them adds its observer here.
+	d.noteAll(Observe(log, traces.Filter{Set: traces.Evaluations}, heldOut{d}))
+	d.noteAll(Observe(log, traces.Filter{Set: traces.Training}, &d.ledger))
+	d.ledger.finish()
 	if len(d.steps) == 0 && len(d.evals) == 0 && d.ledger.rows == 0 {
 		d.problems = append(d.problems, "the log is empty: neither a step nor an evaluation has been committed")
 	}
@@ -108,11 +110,47 @@ func load(dir string) (*runData, error) {
 
 // note records an error of the reader and reports whether there was none.
 func (d *runData) note(err error) bool {
-	if err != nil {
-		d.problems = append(d.problems, err.Error())
+	if err == nil {
+		return true
 	}
-	return err == nil
+	d.problems = append(d.problems, err.Error())
+	d.notes = append(d.notes, err.Error())
+	if _, newer := traces.Newer(err); !newer && d.unreadable == "" {
+		d.unreadable = err.Error()
+	}
+	return false
 }
+
+func (d *runData) noteAll(errs []error) {
+	for _, err := range errs {
+		d.note(err)
+	}
+}
+
+// heldOut keeps what a report needs of every held-out response. Problems come up in every
+// evaluation, so their names are kept once.
+type heldOut struct{ d *runData }
+
+func (heldOut) Columns() []string {
+	return []string{"step", "problem", "level", "temperature", "verdict", "finish", "status", "length_tokens", "prompt_price", "completion_price"}
+}
+
+func (o heldOut) Observe(b *traces.Batch) {
+	if b.Decoding != sampled && b.Decoding != greedy {
+		return
+	}
+	for i := range b.Rows {
+		t := &b.Rows[i]
+		key := evalKey{t.Step, b.Decoding}
+		o.d.rows[key] = append(o.d.rows[key], evalRow{
+			Step: t.Step, Problem: unique.Make(t.Problem).Value(), Level: t.Level, Temperature: t.Temperature, Verdict: interned(t.Verdict),
+			Finish: interned(t.Finish), Status: interned(t.Status), LengthTokens: t.LengthTokens, PromptPrice: t.PromptPrice, Price: t.CompletionPrice,
+		})
+	}
+}
+
+// interned returns a value of few kinds without the page that it was read from.
+func interned[S ~string](s S) S { return S(unique.Make(string(s)).Value()) }
 
 func (d *runData) readManifest() error {
 	path := filepath.Join(d.dir, traces.ManifestFile)

@@ -7,6 +7,7 @@ import (
 	"io"
 	"io/fs"
 	"strconv"
+	"strings"
 
 	"github.com/parquet-go/parquet-go"
 )
@@ -67,6 +68,11 @@ func (l *logFile) check(table string) string {
 	case l.meta(MetaTable) != table:
 		return fmt.Sprintf("holds the table %q, want %q", l.meta(MetaTable), table)
 	}
+	if table == "traces" {
+		if lacks := missing(l.pq); len(lacks) > 0 {
+			return "it lacks the columns " + strings.Join(lacks, ", ") + ", which every trace has; restore it from a copy or delete it"
+		}
+	}
 	return ""
 }
 
@@ -109,8 +115,10 @@ func openParquet(raw ReadFile) (pq *parquet.File, why string, err error) {
 type rowReader[T any] struct {
 	log *logFile
 	r   *parquet.GenericReader[T]
-	buf []T
 }
+
+// rowBlock is how many rows are handed on at once.
+const rowBlock = 256
 
 func newRowReader[T any](l *logFile) (r *rowReader[T], err error) {
 	defer func() {
@@ -118,28 +126,25 @@ func newRowReader[T any](l *logFile) (r *rowReader[T], err error) {
 			r, err = nil, &ReadError{Path: l.path, Why: "its columns do not fit the records of this pith", Err: fmt.Errorf("parquet: %v", p)}
 		}
 	}()
-	return &rowReader[T]{log: l, r: parquet.NewGenericReader[T](l.pq), buf: make([]T, 64)}, nil
+	return &rowReader[T]{log: l, r: parquet.NewGenericReader[T](l.pq)}, nil
 }
 
-// next returns some rows, which are the reader's until the next call, or io.EOF.
+// next returns some rows in a slice of their own, or io.EOF.
 func (r *rowReader[T]) next() (rows []T, err error) {
-	damaged := func(err error) error {
-		return &ReadError{Path: r.log.path, Why: "its data is damaged; restore it from a copy or delete it", Err: err}
-	}
 	defer func() {
 		if p := recover(); p != nil {
-			rows, err = nil, damaged(fmt.Errorf("parquet: %v", p))
+			rows, err = nil, r.log.damaged(fmt.Errorf("parquet: %v", p))
 		}
 	}()
-	clear(r.buf) // slices already handed out are never written again
-	n, err := r.r.Read(r.buf)
+	block := make([]T, max(min(r.log.pq.NumRows(), rowBlock), 1))
+	n, err := r.r.Read(block)
 	switch {
 	case n > 0:
-		return r.buf[:n], nil // an error shows again on the next call
+		return block[:n], nil // an error shows again on the next call
 	case err == nil || errors.Is(err, io.EOF):
 		return nil, io.EOF
 	default:
-		return nil, damaged(err)
+		return nil, r.log.damaged(err)
 	}
 }
 

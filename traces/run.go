@@ -42,33 +42,6 @@ func openRun(fsys FS, dir string) (*Run, error) {
 	return nil, &ReadError{Path: dir, Why: fmt.Sprintf("not a run directory: it holds neither %s nor %s", ManifestFile, filepath.Join(TracesDir, SegmentName(1, "")))}
 }
 
-// Set is which traces to read.
-type Set int
-
-const (
-	Training    Set = iota // what was released for learning
-	Evaluations            // held-out problems
-)
-
-// Filter selects segments. The zero value is every training trace.
-type Filter struct {
-	Set      Set
-	FromStep int64  // first step
-	ToStep   int64  // last step; 0 = no end
-	Decoding string // Evaluations only: sampled or greedy; "" = both
-}
-
-func (f Filter) match(s segmentFile) bool {
-	return s.step >= f.FromStep && (f.ToStep == 0 || s.step <= f.ToStep) && (f.Decoding == "" || s.suffix == f.Decoding)
-}
-
-func (f Filter) dir() string {
-	if f.Set == Evaluations {
-		return EvalsDir
-	}
-	return TracesDir
-}
-
 // Traces yields whole traces in the order of the log: by step, then as written. See [Scan] for
 // errors and for reading fewer columns.
 func (r *Run) Traces(f Filter) iter.Seq2[Trace, error] { return Scan[Trace](r, f) }
@@ -94,8 +67,7 @@ func (r *Run) Timings() iter.Seq2[Timing, error] {
 				}
 			}
 		}
-		paths := func(s segmentFile) bool { return s.step > through }
-		scanSegments(r, TimingsDir, paths, yield)
+		scanSegments(r, TimingsDir, "timings", func(s *segmentFile) bool { return s.step > through }, nil, yield)
 	}
 }
 
@@ -110,14 +82,18 @@ func Scan[T any](r *Run, f Filter) iter.Seq2[T, error] {
 			yield(*new(T), err)
 			return
 		}
-		scanSegments(r, f.dir(), f.match, yield)
+		var selected func(*logFile) ([]bool, error)
+		if f.rows() {
+			selected = f.selected
+		}
+		scanSegments(r, f.dir(), "traces", f.match, selected, yield)
 	}
 }
 
 // Segments counts the segments that f selects, without reading them.
 func (r *Run) Segments(f Filter) (int, error) {
 	found, _, err := listSegments(r.fs, r.Dir, f.dir())
-	return len(slices.DeleteFunc(found, func(s segmentFile) bool { return !f.match(s) })), err
+	return len(slices.DeleteFunc(found, func(s segmentFile) bool { return !f.match(&s) })), err
 }
 
 // Meta returns the key-value metadata of a file of the run, named relative to its directory.
@@ -139,62 +115,96 @@ func (r *Run) Meta(name string) (map[string]string, error) {
 	return meta, nil
 }
 
-func scanSegments[T any](r *Run, sub string, match func(segmentFile) bool, yield func(T, error) bool) {
-	found, foreign, err := listSegments(r.fs, r.Dir, sub)
-	if err != nil {
-		yield(*new(T), &ReadError{Path: filepath.Join(r.Dir, sub), Why: reason(err).Error(), Err: err})
-		return
-	}
-	for _, path := range foreign {
-		why := fmt.Sprintf("not a segment, its name is not like %s; move it out of the run directory", SegmentName(1, ""))
-		if !yield(*new(T), &ReadError{Path: path, Why: why}) {
+// scanSegments yields the rows of segments, which are decoded in parallel and delivered in order.
+// selected, where there is one, says which rows of a file are wanted.
+func scanSegments[T any](r *Run, sub, table string, match func(*segmentFile) bool, selected func(*logFile) ([]bool, error), yield func(T, error) bool) {
+	files, errs := r.segments(sub, match)
+	for _, err := range errs {
+		if !yield(*new(T), err) {
 			return
 		}
 	}
-	name := "traces"
-	if sub == TimingsDir {
-		name = "timings"
+	type block struct {
+		rows []T
+		err  error
 	}
-	for _, s := range found {
-		if match(s) && !scanFile(r.fs, s.path, name, yield) {
-			return
+	ordered(files, func(s segmentFile, emit func(block) bool) {
+		scanFile(r.fs, s.path, table, selected, func(rows []T, err error) bool { return emit(block{rows, err}) })
+	}, func(b block) bool {
+		if b.err != nil {
+			return yield(*new(T), b.err)
 		}
-	}
+		for i := range b.rows {
+			if !yield(b.rows[i], nil) {
+				return false
+			}
+		}
+		return true
+	})
 }
 
 // table yields the rows of one file, none where it does not exist yet.
 func table[T Row](r *Run, name string) iter.Seq2[T, error] {
 	return func(yield func(T, error) bool) {
-		scanFile(r.fs, filepath.Join(r.Dir, name), tableOf[T](), func(row T, err error) bool {
-			return notExist(err) || yield(row, err)
+		scanFile(r.fs, filepath.Join(r.Dir, name), tableOf[T](), nil, func(rows []T, err error) bool {
+			if err != nil {
+				return notExist(err) || yield(*new(T), err)
+			}
+			for i := range rows {
+				if !yield(rows[i], nil) {
+					return false
+				}
+			}
+			return true
 		})
 	}
 }
 
-// scanFile yields every row of one file and says whether to go on. Only the reading recovers from
-// panics: one in the loop body is the caller's own.
-func scanFile[T any](fsys FS, path, table string, yield func(T, error) bool) bool {
+// scanFile hands on the rows of one file in blocks that are the receiver's to keep, and an error
+// where the file ends with one.
+func scanFile[T any](fsys FS, path, table string, selected func(*logFile) ([]bool, error), emit func([]T, error) bool) {
 	l, err := openLog(fsys, path, table)
 	if err != nil {
-		return yield(*new(T), err)
+		emit(nil, err)
+		return
 	}
 	defer l.close()
+	var wanted []bool
+	if selected != nil {
+		if wanted, err = selected(l); err != nil {
+			emit(nil, err)
+			return
+		}
+		if !slices.Contains(wanted, true) {
+			return
+		}
+	}
 	r, err := newRowReader[T](l)
 	if err != nil {
-		return yield(*new(T), err)
+		emit(nil, err)
+		return
 	}
-	for {
+	for at := 0; ; {
 		rows, err := r.next()
 		if errors.Is(err, io.EOF) {
-			return true
+			return
 		}
 		if err != nil {
-			return yield(*new(T), err)
+			emit(nil, err)
+			return
 		}
-		for _, row := range rows {
-			if !yield(row, nil) {
-				return false
+		if selected != nil {
+			kept := rows[:0]
+			for i := range rows {
+				if at+i < len(wanted) && wanted[at+i] {
+					kept = append(kept, rows[i])
+				}
 			}
+			at += len(rows)
+			rows = kept
+		}
+		if len(rows) > 0 && !emit(rows, nil) {
+			return
 		}
 	}
 }

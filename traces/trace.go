@@ -31,6 +31,15 @@ const (
 	Evaluated    Status = "evaluated"     // held out: measured, never trained on
 )
 
+// LengthSource is how a trace without token ids came by its lengths. The zero value is a trace that
+// has them: its lengths are counts of what the engine returned.
+type LengthSource string
+
+const (
+	LengthReported  LengthSource = "reported"  // the program that sampled it gave them
+	LengthEstimated LengthSource = "estimated" // by a rule that the run's manifest names; never exact
+)
+
 // SegmentKind names what a token range of a response is.
 type SegmentKind string
 
@@ -80,6 +89,10 @@ type Trace struct {
 	// included. InjectedTokens counts the others.
 	LengthTokens   int32 `parquet:"length_tokens" json:"length_tokens"`
 	InjectedTokens int32 `parquet:"injected_tokens" json:"injected_tokens"`
+
+	// LengthSource says where the two lengths and all token ranges come from where the token ids are
+	// not in the log: a trace that another program sampled.
+	LengthSource LengthSource `parquet:"length_source,dict" json:"length_source,omitempty"`
 
 	ToolCalls    []ToolCall `parquet:"tool_calls,list" json:"tool_calls,omitempty"`
 	Budgets      []int32    `parquet:"budgets,list" json:"budgets,omitempty"`             // thinking tokens kept at each cut

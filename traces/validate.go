@@ -32,7 +32,9 @@ const logProbSlack = 1e-3
 // Validate reports every rule that t breaks as one [*InvalidError], or nil. It holds the promises
 // that readers build on: segments cover the tokens exactly and in order, spans cover the sampled
 // tokens and no others, lengths agree, numbers are finite and text is UTF-8 (a Parquet string
-// column with anything else is refused by other readers). It reads t and nothing else.
+// column with anything else is refused by other readers). A trace that says by its LengthSource that
+// its token ids are not in the log has none, and its ranges are of the tokens that its lengths count.
+// It reads t and nothing else.
 func Validate(t *Trace) error {
 	v := &validator{}
 	v.identity(t)
@@ -48,10 +50,21 @@ func Validate(t *Trace) error {
 	return &InvalidError{ID: t.ID, Problems: v.problems}
 }
 
+// maxUncounted bounds a length that no token ids stand for.
+const maxUncounted = 1 << 30
+
 // maxProblems bounds the message about a trace that is wrong everywhere.
 const maxProblems = 12
 
 type validator struct{ problems []string }
+
+// extent is how many response tokens the ranges of a trace may reach over.
+func extent(t *Trace) int32 {
+	if t.LengthSource != "" {
+		return t.LengthTokens + t.InjectedTokens
+	}
+	return int32(len(t.Tokens))
+}
 
 func (v *validator) failf(format string, args ...any) {
 	if len(v.problems) < maxProblems {
@@ -94,6 +107,18 @@ func (v *validator) identity(t *Trace) {
 }
 
 func (v *validator) tokens(t *Trace) {
+	switch t.LengthSource {
+	case "":
+	case LengthReported, LengthEstimated:
+		if len(t.Tokens) > 0 {
+			v.failf("length_source is %q beside %d tokens, which count themselves", t.LengthSource, len(t.Tokens))
+		}
+		if t.LengthTokens < 0 || t.InjectedTokens < 0 || t.LengthTokens > maxUncounted || t.InjectedTokens > maxUncounted {
+			v.failf("length_tokens %d and injected_tokens %d, must be within 0..%d", t.LengthTokens, t.InjectedTokens, maxUncounted)
+		}
+	default:
+		v.failf("length_source is %q, must be reported, estimated or absent", t.LengthSource)
+	}
 	if len(t.LogProbs) != len(t.Tokens) {
 		v.failf("%d logprobs for %d tokens", len(t.LogProbs), len(t.Tokens))
 	}
@@ -128,7 +153,7 @@ func (v *validator) tokens(t *Trace) {
 
 func (v *validator) segments(t *Trace) {
 	var at, sampled, injected int32
-	n := int32(len(t.Tokens))
+	n := extent(t)
 	for i, s := range t.Segments {
 		switch s.Kind {
 		case Think, Answer, ToolCallBy, ToolResult, Injected, Summary:
@@ -167,6 +192,9 @@ func (v *validator) segments(t *Trace) {
 // spans checks that the spans partition the sampled tokens: contiguous inside every run of sampled
 // segments, and none reaching into tokens that nobody sampled.
 func (v *validator) spans(t *Trace) {
+	if t.LengthSource != "" && len(t.Spans) == 0 {
+		return // the policy need not be known
+	}
 	next := 0
 	for i := 0; i < len(t.Segments); i++ {
 		if !t.Segments[i].Kind.Sampled() {
@@ -200,7 +228,7 @@ func (v *validator) spans(t *Trace) {
 }
 
 func (v *validator) calls(t *Trace) {
-	n := int32(len(t.Tokens))
+	n := extent(t)
 	for i, c := range t.ToolCalls {
 		if c.Start < 0 || c.End < c.Start || c.End > n {
 			v.failf("tool_calls[%d] is [%d,%d), must lie within %d tokens", i, c.Start, c.End, n)
@@ -259,7 +287,7 @@ func (v *validator) judgement(t *Trace) {
 	for i, term := range t.Terms {
 		v.finite(fmt.Sprintf("reward_terms[%d] (%s)", i, term.Name), term.Value)
 	}
-	n, at := int32(len(t.Tokens)), int32(0)
+	n, at := extent(t), int32(0)
 	for i, a := range t.TokenAdvantages {
 		if a.Start < at || a.End <= a.Start || a.End > n {
 			v.failf("token_advantages[%d] is [%d,%d), must ascend within %d tokens", i, a.Start, a.End, n)

@@ -25,6 +25,9 @@ var ErrWire = errors.New("undecodable trace message")
 // compact (varints, raw float32) because every trace passes through it twice. A nil tm is sent as
 // a timing of zeros.
 func Marshal(t *Trace, tm *Timing) ([]byte, error) {
+	if t.LengthSource != "" {
+		return nil, fmt.Errorf("trace %s has no token ids (length_source %s): an imported trace cannot be streamed", t.ID, t.LengthSource)
+	}
 	if tm == nil {
 		tm = &Timing{Step: t.Step, ID: t.ID}
 	}

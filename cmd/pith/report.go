@@ -58,6 +58,9 @@ func newCompare(io stdio) *cobra.Command {
 			if err != nil {
 				return err
 			}
+			for _, note := range c.Notes {
+				fmt.Fprintln(io.err, "pith: "+note)
+			}
 			if asJSON {
 				return c.WriteJSON(io.out)
 			}

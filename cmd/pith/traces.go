@@ -1,6 +1,7 @@
 package main
 
 import (
+	"bufio"
 	"context"
 	"fmt"
 	"strings"
@@ -20,52 +21,74 @@ func newTraces(std stdio) *cobra.Command {
 
 // selection is which traces of a run are wanted.
 type selection struct {
-	from, to int64
-	verdict  string
-	level    int32
-	group    string
-	heldout  bool
-	limit    int
+	f       traces.Filter
+	heldout bool
+	limit   int
 }
 
 func (s *selection) register(cmd *cobra.Command) {
-	cmd.Flags().Int64Var(&s.from, "from", 0, "first step")
-	cmd.Flags().Int64Var(&s.to, "to", 0, "last step; 0 is the end")
-	cmd.Flags().StringVar(&s.verdict, "verdict", "", "right, wrong or no_score")
-	cmd.Flags().Int32Var(&s.level, "level", 0, "difficulty level; 0 is all")
-	cmd.Flags().StringVar(&s.group, "group", "", "one group")
+	cmd.Flags().Int64Var(&s.f.FromStep, "from", 0, "first step")
+	cmd.Flags().Int64Var(&s.f.ToStep, "to", 0, "last step; 0 is the end")
+	cmd.Flags().StringVar((*string)(&s.f.Verdict), "verdict", "", "right, wrong or no_score")
+	cmd.Flags().StringVar((*string)(&s.f.Status), "status", "", "trained, filtered, failed, dead_lettered or evaluated")
+	cmd.Flags().StringVar((*string)(&s.f.Finish), "finish", "", "stop, length, aborted or error")
+	cmd.Flags().Int32Var(&s.f.Level, "level", 0, "difficulty level; 0 is all")
+	cmd.Flags().StringVar(&s.f.Group, "group", "", "one group")
+	cmd.Flags().StringVar(&s.f.Problem, "problem", "", "one problem")
+	cmd.Flags().Int32Var(&s.f.MinTokens, "min-tokens", 0, "response tokens at least")
+	cmd.Flags().Int32Var(&s.f.MaxTokens, "max-tokens", 0, "response tokens at most; 0 is no limit")
 	cmd.Flags().BoolVar(&s.heldout, "heldout", false, "evaluations instead of training")
 	cmd.Flags().IntVar(&s.limit, "limit", 50, "traces at most; 0 is all")
 }
 
 func (s *selection) filter() traces.Filter {
-	f := traces.Filter{FromStep: s.from, ToStep: s.to}
+	f := s.f
 	if s.heldout {
 		f.Set = traces.Evaluations
 	}
 	return f
 }
 
-// brief is the columns of a listing.
-type brief struct {
-	Step     int64          `parquet:"step" json:"step"`
-	ID       string         `parquet:"id" json:"id"`
-	Group    string         `parquet:"group" json:"group"`
-	Level    int32          `parquet:"level" json:"level"`
-	Verdict  traces.Verdict `parquet:"verdict,dict" json:"verdict"`
-	Length   int32          `parquet:"length_tokens" json:"length_tokens"`
-	Finish   traces.Finish  `parquet:"finish,dict" json:"finish"`
-	Reward   float64        `parquet:"reward" json:"reward"`
-	Adv      float64        `parquet:"advantage" json:"advantage"`
-	Status   traces.Status  `parquet:"status,dict" json:"status"`
-	Problem  string         `parquet:"problem" json:"problem"`
-	Answered string         `parquet:"extracted" json:"extracted"`
-	Gold     string         `parquet:"gold" json:"gold"`
+// unread says of files that could not be read what is wrong, a line each, while the others are
+// used. The last one is the command's own error; notes are none.
+type unread struct {
+	std  stdio
+	last error
+	seen map[string]bool
 }
 
-func (s *selection) wants(b *brief) bool {
-	return (s.verdict == "" || string(b.Verdict) == s.verdict) && (s.level == 0 || b.Level == s.level) && (s.group == "" || b.Group == s.group)
+func (u *unread) add(err error) {
+	if columns, newer := traces.Newer(err); newer {
+		if !u.seen[columns] {
+			u.seen = map[string]bool{columns: true}
+			fmt.Fprintf(u.std.err, "pith: %v\n", err)
+		}
+		return
+	}
+	if u.last != nil {
+		fmt.Fprintf(u.std.err, "pith: %v\n", u.last)
+	}
+	u.last = err
 }
+
+// brief is the columns of a listing.
+type brief struct {
+	Step     int64          `json:"step"`
+	ID       string         `json:"id"`
+	Group    string         `json:"group"`
+	Level    int32          `json:"level"`
+	Verdict  traces.Verdict `json:"verdict"`
+	Length   int32          `json:"length_tokens"`
+	Finish   traces.Finish  `json:"finish"`
+	Reward   float64        `json:"reward"`
+	Adv      float64        `json:"advantage"`
+	Status   traces.Status  `json:"status"`
+	Problem  string         `json:"problem"`
+	Answered string         `json:"extracted"`
+	Gold     string         `json:"gold"`
+}
+
+var briefColumns = []string{"step", "id", "group", "level", "verdict", "length_tokens", "finish", "reward", "advantage", "status", "problem", "extracted", "gold"}
 
 func newTracesLs(std stdio) *cobra.Command {
 	var s selection
@@ -77,34 +100,54 @@ func newTracesLs(std stdio) *cobra.Command {
 			if err != nil {
 				return err
 			}
-			n := 0
-			for b, err := range traces.Scan[brief](run, s.filter()) {
-				if err != nil {
-					return err
-				}
-				if !s.wants(&b) {
-					continue
-				}
-				if asJSON {
-					if err := writeLine(std, b); err != nil {
-						return err
-					}
-				} else {
-					if n == 0 {
-						fmt.Fprintf(std.out, "%5s %-28s %5s %-8s %6s %-7s %8s %9s %-9s %s\n", "step", "id", "level", "verdict", "tokens", "finish", "reward", "advantage", "status", "problem = gold (answered)")
-					}
-					fmt.Fprintf(std.out, "%5d %-28s %5d %-8s %6d %-7s %8.3f %9.3f %-9s %s = %s (%s)\n", b.Step, b.ID, b.Level, b.Verdict, b.Length, b.Finish, b.Reward, b.Adv, b.Status, b.Problem, b.Gold, b.Answered)
-				}
-				if n++; s.limit > 0 && n == s.limit {
-					break
-				}
-			}
-			return nil
+			return list(std, run, &s, asJSON)
 		},
 	}
 	s.register(cmd)
 	cmd.Flags().BoolVar(&asJSON, "json", false, "as JSON lines")
 	return cmd
+}
+
+func list(std stdio, run *traces.Run, s *selection, asJSON bool) error {
+	lines := bufio.NewWriterSize(std.out, 1<<16)
+	out := stdio{out: lines}
+	bad := unread{std: std}
+	n := 0
+	for b, err := range run.Batches(s.filter(), briefColumns...) {
+		if err != nil {
+			bad.add(err)
+			continue
+		}
+		for i := range b.Rows {
+			if s.limit > 0 && n == s.limit {
+				break
+			}
+			n++
+			t := &b.Rows[i]
+			if asJSON {
+				if err := writeLine(out, brief{
+					t.Step, t.ID, t.Group, t.Level, t.Verdict, t.LengthTokens, t.Finish, t.Reward, t.Advantage, t.Status, t.Problem, t.Extracted, t.Gold,
+				}); err != nil {
+					return err
+				}
+				continue
+			}
+			if n == 1 {
+				fmt.Fprintf(lines, "%5s %-28s %5s %-8s %6s %-7s %8s %9s %-9s %s\n", "step", "id", "level", "verdict", "tokens", "finish", "reward", "advantage", "status", "problem = gold (answered)")
+			}
+			if _, err := fmt.Fprintf(lines, "%5d %-28s %5d %-8s %6d %-7s %8.3f %9.3f %-9s %s = %s (%s)\n",
+				t.Step, t.ID, t.Level, t.Verdict, t.LengthTokens, t.Finish, t.Reward, t.Advantage, t.Status, t.Problem, t.Gold, t.Extracted); err != nil {
+				return err
+			}
+		}
+		if s.limit > 0 && n == s.limit {
+			break
+		}
+	}
+	if err := lines.Flush(); err != nil {
+		return err
+	}
+	return bad.last
 }
 
 func newTracesShow(std stdio) *cobra.Command {
@@ -116,20 +159,25 @@ func newTracesShow(std stdio) *cobra.Command {
 			if err != nil {
 				return err
 			}
+			bad := unread{std: std}
 			for _, set := range []traces.Set{traces.Training, traces.Evaluations} {
-				for t, err := range run.Traces(traces.Filter{Set: set}) {
+				for b, err := range run.Batches(traces.Filter{Set: set, ID: args[1]}, traces.Columns()...) {
 					if err != nil {
-						return err
-					}
-					if t.ID != args[1] {
+						bad.add(err)
 						continue
 					}
-					if asJSON {
-						return writeJSON(std, t)
+					if bad.last != nil {
+						fmt.Fprintf(std.err, "pith: %v\n", bad.last)
 					}
-					show(std, &t)
+					if asJSON {
+						return writeJSON(std, b.Rows[0])
+					}
+					show(std, &b.Rows[0])
 					return nil
 				}
+			}
+			if bad.last != nil {
+				return bad.last // it may be in there
 			}
 			return fmt.Errorf("%s has no trace %q; pith traces ls lists them", args[0], args[1])
 		},
