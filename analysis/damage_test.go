@@ -17,31 +17,33 @@ type future struct {
 	Mood string `parquet:"mood,dict"`
 }
 
+// writeForeign writes one row of any shape with metadata of its own.
+func writeForeign[T any](t *testing.T, path string, row T, meta map[string]string) {
+	t.Helper()
+	f, err := os.Create(path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	var options []parquet.WriterOption
+	for k, v := range meta {
+		options = append(options, parquet.KeyValueMetadata(k, v))
+	}
+	w := parquet.NewGenericWriter[T](f, options...)
+	if _, err := w.Write([]T{row}); err != nil {
+		t.Fatal(err)
+	}
+	if err := w.Close(); err != nil {
+		t.Fatal(err)
+	}
+	if err := f.Close(); err != nil {
+		t.Fatal(err)
+	}
+}
+
 // A file that cannot be read is one line in the report, and everything that does not stand in it is
 // as in the report of the whole run.
 func TestABadSegmentIsOneLineAndTheRestIsAnalysed(t *testing.T) {
 	const name = "step-000003.parquet"
-	write := func(t *testing.T, path string, rows any, meta map[string]string) {
-		t.Helper()
-		f, err := os.Create(path)
-		if err != nil {
-			t.Fatal(err)
-		}
-		options := []parquet.WriterOption{parquet.SchemaOf(rows)}
-		for k, v := range meta {
-			options = append(options, parquet.KeyValueMetadata(k, v))
-		}
-		w := parquet.NewWriter(f, options...)
-		if err := w.Write(rows); err != nil {
-			t.Fatal(err)
-		}
-		if err := w.Close(); err != nil {
-			t.Fatal(err)
-		}
-		if err := f.Close(); err != nil {
-			t.Fatal(err)
-		}
-	}
 	whole := *summary(t, fixture{})
 	for _, c := range []struct {
 		name     string
@@ -54,17 +56,17 @@ func TestABadSegmentIsOneLineAndTheRestIsAnalysed(t *testing.T) {
 				t.Fatal(err)
 			}
 		}, "cut short: the footer is missing", false},
-		{"foreign", func(t *testing.T, path string) { write(t, path, struct{ A int64 }{1}, nil) }, "not written by pith", false},
+		{"foreign", func(t *testing.T, path string) { writeForeign(t, path, struct{ A int64 }{1}, nil) }, "not written by pith", false},
 		{"of a future schema", func(t *testing.T, path string) {
-			write(t, path, traces.Trace{}, map[string]string{traces.MetaSchema: "99", traces.MetaTable: "traces"})
+			writeForeign(t, path, traces.Trace{}, map[string]string{traces.MetaSchema: "99", traces.MetaTable: "traces"})
 		}, "schema 99 was written by a newer pith", false},
 		{"without columns that every trace has", func(t *testing.T, path string) {
-			write(t, path, struct {
+			writeForeign(t, path, struct {
 				ID string `parquet:"id"`
 			}{"x"}, map[string]string{traces.MetaSchema: "1", traces.MetaTable: "traces"})
 		}, "lacks the columns run, step, split, group, problem", false},
 		{"with a column more", func(t *testing.T, path string) {
-			write(t, path, future{traces.Trace{Group: "g000000006", ID: "x"}, "glad"}, map[string]string{traces.MetaSchema: "1", traces.MetaTable: "traces"})
+			writeForeign(t, path, future{traces.Trace{Group: "g000000006", ID: "x"}, "glad"}, map[string]string{traces.MetaSchema: "1", traces.MetaTable: "traces"})
 		}, "passed over: the columns mood", true},
 	} {
 		t.Run(c.name, func(t *testing.T) {
