@@ -1,0 +1,383 @@
+package wire
+
+import (
+	"encoding/json"
+	"errors"
+	"fmt"
+	"math"
+	"strconv"
+)
+
+// maxDepth bounds how deep values may be nested, against answers made to exhaust the stack.
+const maxDepth = 64
+
+// Scanner walks through one JSON text, front to back, without building trees. The first error
+// sticks: every call after it does nothing and returns zero, so that a caller looks once, at the
+// end. It takes the words NaN, Infinity and -Infinity for numbers, because Python servers print
+// them. The text must not change while it is read.
+type Scanner struct {
+	b     []byte
+	i     int
+	depth int
+	err   error
+}
+
+// NewScanner starts at the beginning of a text.
+func NewScanner(b []byte) *Scanner { return &Scanner{b: b} }
+
+// Err is the first error.
+func (s *Scanner) Err() error { return s.err }
+
+// End says whether exactly one value was read, and well.
+func (s *Scanner) End() error {
+	if s.space(); s.err == nil && s.i < len(s.b) {
+		s.fail("something follows the value")
+	}
+	return s.err
+}
+
+// Fields reads an object and calls f for each key, unescaped; what f leaves of a value is skipped.
+// The key is valid during the call. null has no fields.
+func (s *Scanner) Fields(f func(key []byte)) {
+	if s.Null() || !s.open('{') {
+		return
+	}
+	for first := true; ; first = false {
+		if s.closes('}', first) {
+			return
+		}
+		key := s.bytes()
+		if s.space(); s.err == nil && s.at() != ':' {
+			s.fail("no colon after a key")
+		}
+		if s.err != nil {
+			return
+		}
+		s.i++
+		s.value(func() { f(key) })
+	}
+}
+
+// Items reads an array and calls f at each element; what f leaves of it is skipped. null has none.
+func (s *Scanner) Items(f func()) {
+	if s.Null() || !s.open('[') {
+		return
+	}
+	for first := true; ; first = false {
+		if s.closes(']', first) {
+			return
+		}
+		s.value(f)
+		if s.err != nil {
+			return
+		}
+	}
+}
+
+// value lets f read a value, or skips it.
+func (s *Scanner) value(f func()) {
+	s.space()
+	at := s.i
+	if s.err == nil {
+		f()
+	}
+	if s.err == nil && s.i == at {
+		s.Skip()
+	}
+}
+
+func (s *Scanner) open(c byte) bool {
+	s.space()
+	switch {
+	case s.err != nil:
+		return false
+	case s.at() != c:
+		s.fail(fmt.Sprintf("%q expected", c))
+		return false
+	case s.depth == maxDepth:
+		s.fail("values are nested too deep")
+		return false
+	}
+	s.depth++
+	s.i++
+	return true
+}
+
+// closes reads what is between elements, and says whether it was the end.
+func (s *Scanner) closes(c byte, first bool) bool {
+	s.space()
+	switch {
+	case s.err != nil:
+		return true
+	case s.at() == c:
+		s.depth--
+		s.i++
+		return true
+	case !first && s.at() != ',':
+		s.fail("no comma between elements")
+		return true
+	case !first:
+		s.i++
+	}
+	return false
+}
+
+// Null consumes a null where there is one.
+func (s *Scanner) Null() bool {
+	s.space()
+	return s.err == nil && s.word("null")
+}
+
+// Bool reads true or false; null is false.
+func (s *Scanner) Bool() bool {
+	s.space()
+	switch {
+	case s.err != nil || s.word("false") || s.word("null"):
+		return false
+	case s.word("true"):
+		return true
+	}
+	s.fail("true or false expected")
+	return false
+}
+
+// Int reads an integer; a number with a fraction is an error, null is 0.
+func (s *Scanner) Int() int64 {
+	if s.Null() || s.err != nil {
+		return 0
+	}
+	// The common case by hand: it is most of what an answer holds.
+	at, neg, v := s.i, false, int64(0)
+	if s.at() == '-' {
+		neg, s.i = true, s.i+1
+	}
+	digits := s.i
+	for s.i < len(s.b) && s.b[s.i]-'0' <= 9 && s.i-digits < 18 {
+		v = v*10 + int64(s.b[s.i]-'0')
+		s.i++
+	}
+	if s.i > digits && !numberByte(s.at()) && (s.b[digits] != '0' || s.i == digits+1) {
+		if neg {
+			return -v
+		}
+		return v
+	}
+	s.i = at
+	text := s.number()
+	v, err := strconv.ParseInt(string(text), 10, 64)
+	if s.err == nil && err != nil {
+		s.fail(fmt.Sprintf("%.40q is no integer", text))
+	}
+	return v
+}
+
+// Float32 reads the float32 nearest to the number that is written, which is the very one where the
+// sender had one. null is NaN.
+func (s *Scanner) Float32() float32 { return float32(s.float(32)) }
+
+// Float64 reads a number; null is NaN.
+func (s *Scanner) Float64() float64 { return s.float(64) }
+
+func (s *Scanner) float(bits int) float64 {
+	s.space()
+	switch {
+	case s.err != nil:
+		return 0
+	case s.word("null") || s.word("NaN"):
+		return math.NaN()
+	case s.word("Infinity"):
+		return math.Inf(1)
+	case s.word("-Infinity"):
+		return math.Inf(-1)
+	}
+	text := s.number()
+	if s.err != nil {
+		return 0
+	}
+	v, err := strconv.ParseFloat(string(text), bits)
+	if err != nil && !errors.Is(err, strconv.ErrRange) { // out of range is an infinity
+		s.fail(fmt.Sprintf("%.40q is no number", text))
+	}
+	return v
+}
+
+// Text reads a string; null is empty.
+func (s *Scanner) Text() string {
+	if s.Null() {
+		return ""
+	}
+	return string(s.bytes())
+}
+
+// Raw returns a value as it is written. It is valid as long as the text.
+func (s *Scanner) Raw() []byte {
+	s.space()
+	at := s.i
+	if s.Skip(); s.err != nil {
+		return nil
+	}
+	return s.b[at:s.i]
+}
+
+// Kind is the first byte of the next value: '{', '[', '"', 't', 'f', 'n', or of a number; 0 at the end.
+func (s *Scanner) Kind() byte {
+	s.space()
+	return s.at()
+}
+
+// Skip passes over a value.
+func (s *Scanner) Skip() {
+	s.space()
+	if s.err != nil {
+		return
+	}
+	switch c := s.at(); {
+	case c == '{':
+		s.Fields(func([]byte) {})
+	case c == '[':
+		s.Items(func() {})
+	case c == '"':
+		s.literal()
+	case c == 't' || c == 'f':
+		s.Bool()
+	default:
+		s.float(64)
+	}
+}
+
+// bytes reads a string, unescaped.
+func (s *Scanner) bytes() []byte {
+	lit, escaped := s.literal()
+	if s.err != nil {
+		return nil
+	}
+	if !escaped {
+		return lit[1 : len(lit)-1]
+	}
+	var text string
+	if err := json.Unmarshal(lit, &text); err != nil {
+		s.fail("a string is badly escaped")
+		return nil
+	}
+	return []byte(text)
+}
+
+// literal reads a string with its quotes.
+func (s *Scanner) literal() (lit []byte, escaped bool) {
+	s.space()
+	at := s.i
+	if s.err != nil || s.at() != '"' {
+		s.fail("a string expected")
+		return nil, false
+	}
+	for s.i++; s.i < len(s.b); s.i++ {
+		switch c := s.b[s.i]; {
+		case c == '\\':
+			escaped = true
+			s.i++
+		case c == '"':
+			s.i++
+			return s.b[at:s.i], escaped
+		case c < ' ':
+			s.fail("a control character in a string")
+			return nil, false
+		}
+	}
+	s.i = len(s.b)
+	s.fail("a string does not end")
+	return nil, false
+}
+
+// number reads the longest run of bytes that a number may have, and checks its form.
+func (s *Scanner) number() []byte {
+	at := s.i
+	for s.i < len(s.b) && numberByte(s.b[s.i]) {
+		s.i++
+	}
+	text := s.b[at:s.i]
+	if !wellFormed(text) {
+		s.i = at
+		s.fail("a value expected")
+		return nil
+	}
+	return text
+}
+
+func numberByte(c byte) bool {
+	return c-'0' <= 9 || c == '-' || c == '+' || c == '.' || c == 'e' || c == 'E'
+}
+
+// wellFormed says whether text is a number by JSON's grammar, which is stricter than strconv's.
+func wellFormed(text []byte) bool {
+	i := 0
+	digits := func() bool {
+		from := i
+		for i < len(text) && text[i]-'0' <= 9 {
+			i++
+		}
+		return i > from
+	}
+	if i < len(text) && text[i] == '-' {
+		i++
+	}
+	if zero := i < len(text) && text[i] == '0'; zero {
+		i++
+	} else if !digits() {
+		return false
+	}
+	if i < len(text) && text[i] == '.' {
+		if i++; !digits() {
+			return false
+		}
+	}
+	if i < len(text) && (text[i] == 'e' || text[i] == 'E') {
+		if i++; i < len(text) && (text[i] == '+' || text[i] == '-') {
+			i++
+		}
+		if !digits() {
+			return false
+		}
+	}
+	return i == len(text)
+}
+
+func (s *Scanner) space() {
+	for s.i < len(s.b) {
+		switch s.b[s.i] {
+		case ' ', '\t', '\n', '\r':
+			s.i++
+		default:
+			return
+		}
+	}
+}
+
+// at is the current byte, 0 at the end.
+func (s *Scanner) at() byte {
+	if s.i < len(s.b) {
+		return s.b[s.i]
+	}
+	return 0
+}
+
+// word consumes w where it is next and ends there.
+func (s *Scanner) word(w string) bool {
+	if len(s.b)-s.i < len(w) || s.b[s.i] != w[0] || string(s.b[s.i:s.i+len(w)]) != w {
+		return false
+	}
+	if j := s.i + len(w); j < len(s.b) && (s.b[j]|0x20 >= 'a' && s.b[j]|0x20 <= 'z' || s.b[j]-'0' <= 9) {
+		return false
+	}
+	s.i += len(w)
+	return true
+}
+
+func (s *Scanner) fail(msg string) {
+	if s.err != nil {
+		return
+	}
+	if s.i >= len(s.b) {
+		msg = "the text ends early"
+	}
+	s.err = fmt.Errorf("at byte %d of %d: %s", s.i, len(s.b), msg)
+}
