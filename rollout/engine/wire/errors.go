@@ -88,6 +88,9 @@ func classOf(status int, body []byte, msg string) engine.Class {
 		return engine.Fatal
 	case http.StatusNotFound:
 		low := strings.ToLower(msg)
+		if strings.Contains(low, "endpoint") { // its path may hold any word
+			return engine.Unsupported
+		}
 		for _, word := range []string{"model", "adapter", "lora", "policy"} {
 			if strings.Contains(low, word) {
 				return engine.PolicyGone
