@@ -81,7 +81,7 @@ func datums(rows []*traces.Trace, kind loss.Aggregation, constant float64) ([]le
 		prompt, total := len(t.PromptTokens), len(t.PromptTokens)+len(t.Tokens)
 		d := learner.Datum{
 			Tokens: make([]int32, total), Train: weights[offsets[i]:offsets[i+1]], Advantage: make([]float32, total),
-			Behavior: make([]float32, total), Group: group[i], Tag: t.ID,
+			Behavior: make([]float32, total), Group: group[i], Temperature: t.Temperature, Tag: t.ID,
 		}
 		copy(d.Tokens, t.PromptTokens)
 		copy(d.Tokens[prompt:], t.Tokens)

@@ -28,6 +28,8 @@ type state struct {
 	Policy   engine.PolicyRef `json:"policy"`
 	Digest   string           `json:"digest"`
 	Method   []byte           `json:"method,omitempty"` // rewards.Method.State
+	// Controllers holds the state of reactive schedules by target.
+	Controllers map[string]json.RawMessage `json:"controllers,omitempty"`
 }
 
 func checkpointName(step int64) string { return fmt.Sprintf("step-%06d", step) }

@@ -2,6 +2,7 @@ package trainer
 
 import (
 	"fmt"
+	"maps"
 	"slices"
 
 	"pith/configs"
@@ -13,7 +14,6 @@ import (
 	"pith/rewards"
 	"pith/rewards/grade"
 	"pith/rewards/lint"
-	"pith/trainer/schedule"
 )
 
 // parts are what a config names, opened but not started: no goroutine, no file of the run.
@@ -25,13 +25,7 @@ type parts struct {
 	method      *rewards.Method
 	loss        loss.Fn
 	aggregation loss.Aggregation
-	schedules   []scheduled
-}
-
-// scheduled is a number that changes over steps.
-type scheduled struct {
-	target string
-	at     schedule.Schedule
+	schedules   schedules
 }
 
 // open builds the parts of a config. All that is wrong is reported at once, with key paths.
@@ -50,27 +44,30 @@ func open(c configs.Config) (*parts, error) {
 	bad("policy.base", err)
 	p.grader, err = grade.New(c.Data.Grader, c.Data.Grade)
 	bad("data.grader", err)
-	p.method, err = rewards.New(c.Rewards.Method, rewards.Options{
-		Profile: c.Rewards.Profile, Params: c.Rewards.Params, Advantage: advantageOptions(c.Advantage),
-	})
+	p.method, err = rewards.New(c.Rewards.Method, MethodOptions(c))
 	bad("rewards", err)
 	p.loss, _, err = loss.New(c.Loss.Kind, c.Loss.Params)
 	bad("loss", err)
 	p.aggregation, err = loss.ParseAggregation(c.Loss.Aggregation)
 	bad("loss.aggregation", err)
 	for i, s := range c.Schedule {
-		at, err := schedule.New(scheduleSpec(s))
+		one, err := openScheduled(c, s)
 		bad(fmt.Sprintf("schedule[%d]", i), err)
-		if err == nil {
-			bad(fmt.Sprintf("schedule[%d].target", i), checkTarget(s.Target))
-			p.schedules = append(p.schedules, scheduled{s.Target, at})
-		}
+		p.schedules = append(p.schedules, one)
 	}
 	if len(problems) > 0 {
 		return nil, &configs.Error{Problems: problems}
 	}
 	if err := p.fit(c); err != nil {
 		return nil, err
+	}
+	// What the first step asks for must be possible; later steps say so when they come.
+	err = p.schedules.rewards(1, p.method)
+	if err == nil {
+		_, err = p.schedules.loss(1, c.Loss)
+	}
+	if err != nil {
+		return nil, &configs.Error{Problems: []string{err.Error()}}
 	}
 	return &p, nil
 }
@@ -135,6 +132,18 @@ func (p *parts) inversions(c configs.Config) []string {
 		return []string{fmt.Sprintf("rewards.method: %v (see pith lint)", err)}
 	}
 	return nil
+}
+
+// MethodOptions are the settings of a config's method; the maps are the caller's.
+func MethodOptions(c configs.Config) rewards.Options {
+	o := rewards.Options{Profile: c.Rewards.Profile, Params: maps.Clone(c.Rewards.Params), Advantage: advantageOptions(c.Advantage)}
+	if o.Params == nil {
+		o.Params = map[string]any{}
+	}
+	if o.Advantage == nil {
+		o.Advantage = map[string]any{}
+	}
+	return o
 }
 
 func advantageOptions(a configs.Advantage) map[string]any {

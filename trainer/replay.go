@@ -23,6 +23,9 @@ func (t *Trainer) restore() error {
 		if err := t.parts.method.Restore(s.Method); err != nil {
 			return err
 		}
+		if err := t.parts.schedules.restore(s.Controllers); err != nil {
+			return err
+		}
 		t.admission.consumed, t.admission.next, t.admission.step = s.Consumed, s.Consumed, s.Step+1
 	}
 	run, err := traces.OpenRun(t.dir)
@@ -174,6 +177,7 @@ func (t *Trainer) replayStep(ctx context.Context, step int64) error {
 	if err != nil {
 		return err
 	}
+	t.parts.schedules.observe(record)
 	for _, old := range t.steps {
 		if old.Step == step && old.Digest != record.Digest {
 			return fmt.Errorf("the policy after it has digest %.12s, the log says %.12s: the learner's arithmetic has changed", record.Digest, old.Digest)

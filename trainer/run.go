@@ -72,6 +72,7 @@ func (t *Trainer) step(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
+	t.parts.schedules.observe(record)
 	clock.lap("learn")
 	if err := t.publish(ctx); err != nil {
 		return err

@@ -3,6 +3,7 @@ package main
 import (
 	"fmt"
 	"os"
+	"strings"
 
 	"github.com/spf13/cobra"
 	"go.yaml.in/yaml/v3"
@@ -11,8 +12,7 @@ import (
 	"pith/rewards/lint"
 	"pith/rewards/score"
 	"pith/traces"
-
-	"strings"
+	"pith/trainer"
 )
 
 // methodFlags name a method and its settings.
@@ -27,7 +27,11 @@ func (f *methodFlags) register(cmd *cobra.Command) {
 }
 
 func (f *methodFlags) open(name string) (*rewards.Method, error) {
-	o := rewards.Options{Profile: f.profile, Params: map[string]any{}, Advantage: map[string]any{}}
+	return f.over(name, rewards.Options{Profile: f.profile, Params: map[string]any{}, Advantage: map[string]any{}})
+}
+
+// over opens a method with the flags' settings over those of o.
+func (f *methodFlags) over(name string, o rewards.Options) (*rewards.Method, error) {
 	for _, s := range f.set {
 		path, text, ok := strings.Cut(s, "=")
 		var value any
@@ -53,14 +57,25 @@ func newScore(std stdio) *cobra.Command {
 	var flags methodFlags
 	var names []string
 	var in string
+	var lines bool
 	cmd := &cobra.Command{
-		Use:   "score --method NAME --in FILE|RUN",
+		Use:   "score [--method NAME] --in FILE|RUN",
 		Short: "Rewards and advantages of recorded groups under any method",
 		Long: "Score groups of traces, a JSON line each, under a method: one line a trace. With several methods, a table\n" +
-			"of how they differ from the first. With a run directory, one method re-computes what the run was\n" +
-			"trained on and says whether it is the same; several methods are compared on the run's traces.",
+			"of how they differ from the first.\n\n" +
+			"With a run directory, one method re-computes what the run was trained on and says whether it is the same;\n" +
+			"the run's own method, also where none is named, has the run's settings and schedules, with --profile and\n" +
+			"--set over them. Several methods are compared on the run's traces.",
 		Args: noArgs,
-		RunE: func(*cobra.Command, []string) error {
+		RunE: func(cmd *cobra.Command, _ []string) error {
+			info, err := os.Stat(in)
+			isRun := err == nil && info.IsDir()
+			if isRun && len(names) <= 1 {
+				return scoreRun(std, &flags, names, in, cmd.Flags().Changed("profile"), lines)
+			}
+			if lines {
+				return usagef("--lines is for one method on a run directory; recorded groups give a line a trace anyway")
+			}
 			if len(names) == 0 {
 				return usagef("pith score needs --method; known: %s", strings.Join(rewards.Names(), ", "))
 			}
@@ -72,8 +87,8 @@ func newScore(std stdio) *cobra.Command {
 				}
 				methods = append(methods, m)
 			}
-			if info, err := os.Stat(in); err == nil && info.IsDir() {
-				return scoreRun(std, methods, in)
+			if isRun {
+				return compareOnRun(std, methods, in)
 			}
 			r, done, err := input(std, in)
 			if err != nil {
@@ -92,27 +107,76 @@ func newScore(std stdio) *cobra.Command {
 	}
 	cmd.Flags().StringSliceVar(&names, "method", nil, "a method, or several to compare")
 	cmd.Flags().StringVar(&in, "in", "-", "JSON lines, - for standard input, or a run directory")
+	cmd.Flags().BoolVar(&lines, "lines", false, "with a run directory: also a line for each trace, before the summary")
 	flags.register(cmd)
 	return cmd
 }
 
-func scoreRun(std stdio, methods []*rewards.Method, dir string) error {
+// scoreRun recomputes a run's rewards and advantages.
+func scoreRun(std stdio, flags *methodFlags, names []string, dir string, profile, lines bool) error {
 	run, err := traces.OpenRun(dir)
 	if err != nil {
 		return err
 	}
-	if len(methods) > 1 {
-		c, err := score.CompareBatches(methods, score.RunBatches(run))
-		if err != nil {
-			return err
-		}
-		return c.WriteTable(std.out)
-	}
-	r, err := score.Replay(run, methods[0], score.ReplayOptions{})
+	m, o, err := replayOf(run, flags, names, dir, profile)
 	if err != nil {
 		return err
 	}
+	if lines {
+		o.Out = std.out
+	}
+	r, err := score.Replay(run, m, o)
+	if err != nil {
+		return err
+	}
+	if lines {
+		return writeLine(std, r)
+	}
 	return writeJSON(std, r)
+}
+
+// replayOf opens the method to replay a run with: the run's own with its settings and schedules, or
+// another one as the flags say.
+func replayOf(run *traces.Run, flags *methodFlags, names []string, dir string, profile bool) (*rewards.Method, score.ReplayOptions, error) {
+	var o score.ReplayOptions
+	manifest, err := trainer.ReadManifest(dir)
+	switch own := manifest.Config.Rewards.Method; {
+	case err != nil && len(names) == 0:
+		return nil, o, usagef("%s does not say how it was trained (%w); name a method with --method", dir, err)
+	case err != nil || len(names) == 1 && names[0] != own:
+		m, err := flags.open(names[0])
+		return m, o, err
+	}
+	options := trainer.MethodOptions(manifest.Config)
+	if profile {
+		options.Profile = flags.profile
+	}
+	m, err := flags.over(manifest.Config.Rewards.Method, options)
+	if err != nil {
+		return nil, o, err
+	}
+	var byHand []string
+	for _, s := range flags.set {
+		path, _, _ := strings.Cut(s, "=")
+		if param, ok := strings.CutPrefix(path, "method."); ok {
+			byHand = append(byHand, "rewards.params."+param)
+		}
+	}
+	o.Prepare, err = trainer.ReplaySchedules(manifest.Config, run, byHand)
+	return m, o, err
+}
+
+// compareOnRun shows how methods differ on a run's traces.
+func compareOnRun(std stdio, methods []*rewards.Method, dir string) error {
+	run, err := traces.OpenRun(dir)
+	if err != nil {
+		return err
+	}
+	c, err := score.CompareBatches(methods, score.RunBatches(run))
+	if err != nil {
+		return err
+	}
+	return c.WriteTable(std.out)
 }
 
 func newLint(std stdio) *cobra.Command {
