@@ -388,7 +388,7 @@ func decode(m map[string]any) (Config, error) {
 	var c Config
 	err := v.UnmarshalExact(&c, func(d *mapstructure.DecoderConfig) {
 		d.WeaklyTypedInput = false
-		d.DecodeHook = mapstructure.ComposeDecodeHookFunc(wholeNumbers, numbersFromText)
+		d.DecodeHook = mapstructure.ComposeDecodeHookFunc(WholeNumbers, numbersFromText)
 	})
 	if err != nil {
 		return Config{}, &Error{decodeProblems(err)}
@@ -396,9 +396,9 @@ func decode(m map[string]any) (Config, error) {
 	return c, nil
 }
 
-// wholeNumbers refuses a fraction where an integer belongs, which mapstructure would truncate, and
-// lets an integer stand for a float.
-func wholeNumbers(from, to reflect.Type, data any) (any, error) {
+// WholeNumbers is a decode hook that refuses a fraction where an integer belongs, which mapstructure
+// would truncate, and lets an integer stand for a float.
+func WholeNumbers(from, to reflect.Type, data any) (any, error) {
 	switch to.Kind() {
 	case reflect.Int, reflect.Int32, reflect.Int64, reflect.Uint64:
 		if f, ok := data.(float64); ok {

@@ -69,12 +69,12 @@ func GroupsFromTraces(rows []traces.Trace) []Group {
 		})
 		g, first := &groups[k], &rows[members[k][0]]
 		g.Step, g.Problem = first.Step, problemOf(first)
-		if first.Status == traces.Filtered && strings.HasPrefix(first.StatusReason, ReasonSampling) {
-			g.Excluded = first.StatusReason
-		}
 		g.Samples = make([]Sample, len(members[k]))
 		for j, i := range members[k] {
 			g.Samples[j] = FromTrace(&rows[i])
+			if rows[i].Status == traces.Filtered && strings.HasPrefix(rows[i].StatusReason, ReasonSampling) {
+				g.Excluded = rows[i].StatusReason // a trace without a score has a reason of its own
+			}
 			if g.Problem.Budgets == nil {
 				g.Problem.Budgets = budgetsOf(&rows[i])
 			}

@@ -12,6 +12,7 @@ type admission struct {
 	steps        int64 // learner steps of the run
 
 	step     int64 // the step being collected, from 1
+	want     int64 // groups that the current step collects, all of them kept; 0 = perStep kept ones
 	next     int64 // index of the next group to release
 	consumed int64 // index of the next group to consume
 	kept     int64 // of the current step
@@ -23,7 +24,7 @@ type admission struct {
 func (a *admission) release() int64 {
 	outstanding := a.next - a.consumed
 	ahead := min(a.maxStaleness, a.steps-a.step) // steps beyond the current one
-	surely := min(a.perStep-a.kept, a.examineLimit-a.examined)
+	surely := min(a.wanted()-a.kept, a.limit()-a.examined)
 	free := surely + ahead*a.perStep - outstanding
 	return max(free, 0)
 }
@@ -41,10 +42,21 @@ func (a *admission) consume(kept bool) {
 }
 
 // full says that the current step has what it wants, or may look no further.
-func (a *admission) full() bool { return a.kept >= a.perStep || a.examined >= a.examineLimit }
+func (a *admission) full() bool { return a.kept >= a.wanted() || a.examined >= a.limit() }
+
+// wanted is the number of kept groups that fill the current step.
+func (a *admission) wanted() int64 {
+	if a.want > 0 {
+		return a.want
+	}
+	return a.perStep
+}
+
+// limit is the number of groups that the current step may consume.
+func (a *admission) limit() int64 { return max(a.examineLimit, a.want) }
 
 // advance begins the next step.
 func (a *admission) advance() {
 	a.step++
-	a.kept, a.examined = 0, 0
+	a.want, a.kept, a.examined = 0, 0, 0
 }

@@ -28,6 +28,8 @@ type state struct {
 	Policy   engine.PolicyRef `json:"policy"`
 	Digest   string           `json:"digest"`
 	Method   []byte           `json:"method,omitempty"` // rewards.Method.State
+	// Curriculum is the state of the choice of problems.
+	Curriculum json.RawMessage `json:"curriculum,omitempty"`
 	// Controllers holds the state of reactive schedules by target.
 	Controllers map[string]json.RawMessage `json:"controllers,omitempty"`
 }

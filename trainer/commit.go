@@ -102,6 +102,9 @@ func (t *Trainer) checkpoint(step int64) error {
 	if t.state.Controllers, err = t.parts.schedules.state(); err != nil {
 		return fmt.Errorf("checkpoint of step %d: %w", step, err)
 	}
+	if t.state.Curriculum, err = t.parts.chooser.state(); err != nil {
+		return fmt.Errorf("checkpoint of step %d: %w", step, err)
+	}
 	t.state.Consumed = t.admission.consumed
 	return saveCheckpoint(t.dir, t.state, t.learner, t.config.Checkpoint.Keep)
 }

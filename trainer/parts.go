@@ -6,6 +6,7 @@ import (
 	"slices"
 
 	"pith/configs"
+	"pith/datasets"
 	"pith/datasets/families"
 	"pith/policies/builtin"
 	"pith/policies/loss"
@@ -26,6 +27,7 @@ type parts struct {
 	loss        loss.Fn
 	aggregation loss.Aggregation
 	schedules   schedules
+	chooser     *chooser
 }
 
 // open builds the parts of a config. All that is wrong is reported at once, with key paths.
@@ -50,6 +52,10 @@ func open(c configs.Config) (*parts, error) {
 	bad("loss", err)
 	p.aggregation, err = loss.ParseAggregation(c.Loss.Aggregation)
 	bad("loss.aggregation", err)
+	if p.family != nil {
+		p.chooser, err = newChooser(c, p.family.Source)
+		bad("data.curriculum.params", err)
+	}
 	for i, s := range c.Schedule {
 		one, err := openScheduled(c, s)
 		bad(fmt.Sprintf("schedule[%d]", i), err)
@@ -84,12 +90,19 @@ func (p *parts) fit(c configs.Config) error {
 	if c.Rollout.Strategy == "tools" && len(p.family.Tools) == 0 {
 		problems = append(problems, fmt.Sprintf("rollout.strategy: tools needs a data source with tools; %s has none", c.Data.Source))
 	}
+	d, _ := rewards.Lookup(c.Rewards.Method)
+	if err := p.chooser.fits(c, d.Filter != "" && c.Rewards.Params["filter"] != false); err != nil {
+		problems = append(problems, "data.curriculum: "+err.Error())
+	}
 	context := p.maxContext(c)
 	if c.Rollout.MaxTokens >= context {
 		problems = append(problems, fmt.Sprintf("rollout.max_tokens: %d does not fit the context of %d tokens beside a prompt", c.Rollout.MaxTokens, context))
 	}
 	if err := p.vocabulary(); err != nil {
 		problems = append(problems, err.Error())
+	}
+	if err := p.budgetPrompt(c); err != nil {
+		problems = append(problems, "data.token_budget.prompt: "+err.Error())
 	}
 	problems = append(problems, p.inversions(c)...)
 	if len(problems) > 0 {
@@ -115,6 +128,22 @@ func (p *parts) vocabulary() error {
 		if _, ok := p.tokenizer.ID(token); !ok {
 			return fmt.Errorf("policy.base: its vocabulary lacks %q, which data source %s writes; pretrain a policy for it with pith pretrain", token, p.family.Source.Name())
 		}
+	}
+	return nil
+}
+
+// budgetPrompt checks that the policy can read a prompt with a budget in it.
+func (p *parts) budgetPrompt(c configs.Config) error {
+	if c.Data.TokenBudget.Max == 0 {
+		return nil
+	}
+	problem, err := p.family.Source.Problem(datasets.Train, 0)
+	if err != nil {
+		return nil // said when the first task is made
+	}
+	newBeforehand(c, p.family.Budget).add(&problem, datasets.Train, 0)
+	if _, err := p.tokenizer.Encode(problem.Prompt); err != nil {
+		return fmt.Errorf("the policy cannot read it: %w; write it in words of its vocabulary, or leave it empty", err)
 	}
 	return nil
 }

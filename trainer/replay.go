@@ -26,6 +26,9 @@ func (t *Trainer) restore() error {
 		if err := t.parts.schedules.restore(s.Controllers); err != nil {
 			return err
 		}
+		if err := t.parts.chooser.restore(s.Curriculum); err != nil {
+			return err
+		}
 		t.admission.consumed, t.admission.next, t.admission.step = s.Consumed, s.Consumed, s.Step+1
 	}
 	run, err := traces.OpenRun(t.dir)
@@ -128,6 +131,42 @@ func (t *Trainer) complete(step int64) bool {
 	return have >= want
 }
 
+// collectAgain goes through the groups of a logged step as collect did: the same groups are chosen
+// and released at the same moments, and consumed as they were logged.
+func (t *Trainer) collectAgain(groups [][]traces.Trace) (unmixed map[string]bool, err error) {
+	unmixed = map[string]bool{}
+	a := t.admission
+	if a.want, err = t.parts.chooser.begin(); err != nil {
+		return nil, err
+	}
+	for {
+		if n := a.release(); n > 0 {
+			if _, err := t.parts.chooser.choose(a.next, n); err != nil {
+				return nil, err
+			}
+			a.released(n)
+		}
+		if a.full() {
+			break
+		}
+		if len(groups) == 0 {
+			return nil, fmt.Errorf("the log ends after %d groups of the step, %d kept: the config or the log has changed", a.examined, a.kept)
+		}
+		keep := !t.config.Rollout.DynamicSampling || mixed(groups[0])
+		if !keep {
+			unmixed[groups[0][0].Group] = true
+		}
+		a.consume(keep)
+		groups = groups[1:]
+	}
+	if len(groups) > 0 {
+		return nil, fmt.Errorf("the log has %d groups more than the step takes: the config or the log has changed", len(groups))
+	}
+	a.advance()
+	a.next = a.consumed // what was ahead is released again, and no longer on the queue
+	return unmixed, nil
+}
+
 func (t *Trainer) replayStep(ctx context.Context, step int64) error {
 	run, err := traces.OpenRun(t.dir)
 	if err != nil {
@@ -145,27 +184,21 @@ func (t *Trainer) replayStep(ctx context.Context, step int64) error {
 	}
 	logged := make([]traces.Trace, len(rows))
 	copy(logged, rows)
-	unmixed := map[string]bool{}
-	groups := int64(0)
-	for from := 0; from < len(rows); {
-		to := from
-		for to < len(rows) && rows[to].Group == rows[from].Group {
-			if rows[to].Status != traces.Failed && rows[to].Status != traces.DeadLettered {
-				rows[to].Status, rows[to].StatusReason = "", ""
-			}
-			to++
+	for i := range rows {
+		if rows[i].Status != traces.Failed && rows[i].Status != traces.DeadLettered {
+			rows[i].Status, rows[i].StatusReason = "", ""
 		}
-		keep := !t.config.Rollout.DynamicSampling || mixed(rows[from:to])
-		if !keep {
-			unmixed[rows[from].Group] = true
-		}
-		t.admission.consume(keep)
-		groups++
-		from = to
 	}
-	t.admission.next = max(t.admission.next, t.admission.consumed)
-	t.admission.advance()
-	if err := reward(t.parts.method, rows, unmixed); err != nil {
+	first, groups := t.admission.consumed, groupsOf(rows)
+	unmixed, err := t.collectAgain(groups)
+	if err != nil {
+		return err
+	}
+	kept, err := reward(t.parts.method, rows, unmixed, t.updateGroups())
+	if err != nil {
+		return err
+	}
+	if err := t.parts.chooser.observe(first, groups, kept); err != nil {
 		return err
 	}
 	for i := range rows {

@@ -40,6 +40,9 @@ func (t *Trainer) loop(ctx context.Context) error {
 	if err := t.evaluate(ctx, t.state.Step); err != nil {
 		return err
 	}
+	if err := t.tasks.known.refer(t.evals); err != nil {
+		return err
+	}
 	t.idleBefore = t.idle(ctx)
 	for t.state.Step < int64(t.config.Run.Steps) {
 		if err := t.step(ctx); err != nil {
@@ -64,7 +67,11 @@ func (t *Trainer) step(ctx context.Context) error {
 		return err
 	}
 	clock.lap("collect")
-	if err := reward(t.parts.method, batch.rows, batch.unmixed); err != nil {
+	kept, err := reward(t.parts.method, batch.rows, batch.unmixed, t.updateGroups())
+	if err != nil {
+		return err
+	}
+	if err := t.parts.chooser.observe(batch.first, groupsOf(batch.rows), kept); err != nil {
 		return err
 	}
 	clock.lap("grade")
@@ -97,6 +104,7 @@ func (t *Trainer) step(ctx context.Context) error {
 
 // batch is what a step collected.
 type batch struct {
+	first   int64          // index of the first group
 	rows    []traces.Trace // group by group in the order of the data
 	timings []traces.Timing
 	unmixed map[string]bool // groups that dynamic sampling did not keep
@@ -107,8 +115,12 @@ type batch struct {
 
 // collect releases groups as admission allows and consumes them in order until the step is full.
 func (t *Trainer) collect(ctx context.Context, step int64) (*batch, error) {
-	out := &batch{unmixed: map[string]bool{}}
+	out := &batch{first: t.admission.consumed, unmixed: map[string]bool{}}
 	waited := t.collector.waited
+	var err error
+	if t.admission.want, err = t.parts.chooser.begin(); err != nil {
+		return nil, err
+	}
 	for {
 		if err := t.release(ctx, step); err != nil {
 			return nil, err
@@ -136,11 +148,19 @@ func (t *Trainer) collect(ctx context.Context, step int64) (*batch, error) {
 		}
 		out.rows, out.held = append(out.rows, rows...), append(out.held, b.held...)
 		t.admission.consume(keep)
-		t.events.progress(fmt.Sprintf("step %d", step), int(t.admission.kept), int(t.admission.perStep))
+		t.events.progress(fmt.Sprintf("step %d", step), int(t.admission.kept), int(t.admission.wanted()))
 	}
 	t.admission.advance()
 	out.waited = t.collector.waited - waited
 	return out, nil
+}
+
+// updateGroups bounds the groups of an update where more are generated than it takes; 0 = all.
+func (t *Trainer) updateGroups() int {
+	if t.parts.chooser.predictor == nil {
+		return 0
+	}
+	return t.config.Rollout.PromptsPerStep
 }
 
 // release puts as many groups on the queue as admission allows.
@@ -149,9 +169,13 @@ func (t *Trainer) release(ctx context.Context, step int64) error {
 	if n == 0 {
 		return nil
 	}
+	picks, err := t.parts.chooser.choose(t.admission.next, n)
+	if err != nil {
+		return err
+	}
 	var tasks []*task.Task
 	for i := range n {
-		k, err := t.tasks.train(t.admission.next+i, step, t.state.Policy)
+		k, err := t.tasks.train(t.admission.next+i, picks[i], step, t.state.Policy)
 		if err != nil {
 			return err
 		}

@@ -2,6 +2,7 @@ package trainer
 
 import (
 	"fmt"
+	"slices"
 
 	"pith/configs"
 	"pith/datasets/curriculum"
@@ -23,6 +24,11 @@ func judge(g grade.Grader, t *traces.Trace) {
 // mixed says that the scored traces of a group are neither all right nor all wrong. It reads raw
 // correctness, never the shaped reward.
 func mixed(group []traces.Trace) bool {
+	return curriculum.Judge(outcome(group), false) == curriculum.Mixed
+}
+
+// outcome counts the verdicts of a group.
+func outcome(group []traces.Trace) curriculum.Outcome {
 	var o curriculum.Outcome
 	for i := range group {
 		switch group[i].Verdict {
@@ -34,13 +40,31 @@ func mixed(group []traces.Trace) bool {
 			o.NoScore++
 		}
 	}
-	return curriculum.Judge(o, false) == curriculum.Mixed
+	return o
 }
+
+// groupsOf cuts rows that stand group by group.
+func groupsOf(rows []traces.Trace) [][]traces.Trace {
+	var out [][]traces.Trace
+	for from := 0; from < len(rows); {
+		to := from + 1
+		for to < len(rows) && rows[to].Group == rows[from].Group {
+			to++
+		}
+		out = append(out, rows[from:to])
+		from = to
+	}
+	return out
+}
+
+// reasonFull is why a group that survived the filters was not trained on.
+const reasonFull = rewards.ReasonSampling + "the update is full"
 
 // reward scores one step's traces in place, group by group as they stand, and lets the method
 // observe them. Groups listed in unmixed were not kept by dynamic sampling; the rest is the training
-// batch. Failed traces take no part.
-func reward(m *rewards.Method, rows []traces.Trace, unmixed map[string]bool) error {
+// batch. Of the groups that the method keeps, the first atMost are trained on; 0 is all. kept counts
+// those that it keeps. Failed traces take no part.
+func reward(m *rewards.Method, rows []traces.Trace, unmixed map[string]bool, atMost int) (kept int, err error) {
 	groups := rewards.GroupsFromTraces(rows)
 	var batch []rewards.Group
 	for _, g := range groups {
@@ -50,7 +74,21 @@ func reward(m *rewards.Method, rows []traces.Trace, unmixed map[string]bool) err
 	}
 	results, err := m.Score(batch)
 	if err != nil {
-		return fmt.Errorf("score with method %s: %w", m.Name(), err)
+		return 0, fmt.Errorf("score with method %s: %w", m.Name(), err)
+	}
+	surplus := false
+	for i := range batch {
+		if !slices.ContainsFunc(results[i], func(r rewards.Result) bool { return !r.Dropped }) {
+			continue
+		}
+		if kept++; atMost > 0 && kept > atMost {
+			batch[i].Excluded, surplus = reasonFull, true
+		}
+	}
+	if surplus { // an estimator may look at the whole batch
+		if results, err = m.Score(batch); err != nil {
+			return 0, fmt.Errorf("score with method %s: %w", m.Name(), err)
+		}
 	}
 	byID := make(map[string]*rewards.Result, len(rows))
 	for i, g := range batch {
@@ -75,7 +113,7 @@ func reward(m *rewards.Method, rows []traces.Trace, unmixed map[string]bool) err
 			t.Status = traces.Filtered
 		}
 	}
-	return nil
+	return kept, nil
 }
 
 // price fills the prices of a trace.

@@ -149,7 +149,7 @@ func (t *Trainer) makeParts(ctx context.Context) error {
 	if len(r.Params) == 0 {
 		options = nil
 	}
-	t.tasks = &tasker{config: c, source: p.family.Source, encode: p.tokenizer.Encode, options: options}
+	t.tasks = &tasker{config: c, source: p.family.Source, encode: p.tokenizer.Encode, options: options, known: newBeforehand(c, p.family.Budget)}
 	if id, ok := p.tokenizer.ID(p.family.Markers.EOS); ok {
 		t.tasks.stops = []int32{id}
 	}
@@ -201,7 +201,7 @@ func (t *Trainer) openStream(ctx context.Context, resumed bool) error {
 	c.Log = t.log
 	// All traces that may be released and not committed: of the steps ahead, and of an evaluation.
 	r := t.config.Rollout
-	groups := int(t.admission.examineLimit) * (r.MaxStaleness + 2)
+	groups := int(max(t.admission.examineLimit, t.parts.chooser.mostGroups())) * (r.MaxStaleness + 2)
 	c.MaxHeld = groups*r.SamplesPerPrompt + 2*max(t.config.Eval.FinalProblems, t.config.Eval.Problems) + 1024
 	if t.stream, err = stream.Open(ctx, c); err != nil {
 		return err

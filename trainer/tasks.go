@@ -44,6 +44,7 @@ type tasker struct {
 	encode  func(string) ([]int32, error)
 	stops   []int32
 	options json.RawMessage
+	known   *beforehand
 }
 
 func (k *tasker) make(split datasets.Split, index int64, group string) (*task.Task, error) {
@@ -51,6 +52,7 @@ func (k *tasker) make(split datasets.Split, index int64, group string) (*task.Ta
 	if err != nil {
 		return nil, fmt.Errorf("problem %d of %s: %w", index, k.source.Name(), err)
 	}
+	k.known.add(&p, split, index)
 	prompt, err := k.encode(p.Prompt)
 	if err != nil {
 		return nil, fmt.Errorf("problem %s of %s: %w", p.ID, k.source.Name(), err)
@@ -66,11 +68,12 @@ func (k *tasker) make(split datasets.Split, index int64, group string) (*task.Ta
 }
 
 // train makes the task of a training group, released for a step under the current policy.
-func (k *tasker) train(index, step int64, policy engine.PolicyRef) (*task.Task, error) {
-	t, err := k.make(datasets.Train, index, groupName(index))
+func (k *tasker) train(index int64, p pick, step int64, policy engine.PolicyRef) (*task.Task, error) {
+	t, err := k.make(datasets.Train, p.Index, groupName(index))
 	if err != nil {
 		return nil, err
 	}
+	t.N = p.Samples
 	t.Step, t.Policy, t.Exact = step, policy, k.config.Rollout.MaxStaleness == 0
 	t.Params.Seed = streamKey(k.config.Run.Seed, purposeTrain, uint64(index))
 	return t, nil

@@ -21,6 +21,9 @@ const (
 	EndTool   = "</tool>"
 	Result    = "<result>"
 	EndResult = "</result>"
+	// Budget is followed by the digits of a token budget, at the end of a prompt that states one. The
+	// shipped policies have never read it: its meaning is learnt from reward alone.
+	Budget = "<unused0>"
 )
 
 // Words of the grammar.
@@ -54,7 +57,7 @@ var vocabulary = func() []string {
 	v = append(v, wordEquals, wordEnd, wordCheck, wordAgain, wordWait, wordPlan, // 48–53
 		"x", "+x", "-x", "*x", // 54–57
 		Tool, EndTool, Result, EndResult, // 58–61
-		"<unused0>", "<unused1>") // 62–63
+		Budget, "<unused1>") // 62–63
 	return v
 }()
 
@@ -69,6 +72,18 @@ var idOf = func() map[string]int32 {
 // Vocabulary returns the 64 tokens of the family in the order of their ids. The text of a
 // sequence is its tokens separated by single spaces. The slice is the caller's.
 func Vocabulary() []string { return slices.Clone(vocabulary) }
+
+// WithBudget puts a token budget into a prompt, before the marker that begins the thought.
+func WithBudget(prompt string, tokens int) string {
+	words := []string{strings.TrimSuffix(prompt, " "+Think), Budget}
+	for _, d := range strconv.Itoa(tokens) {
+		words = append(words, string(d))
+	}
+	if strings.HasSuffix(prompt, Think) {
+		words = append(words, Think)
+	}
+	return strings.Join(words, " ")
+}
 
 // Special returns the tokens that structure a sequence rather than say something: a detokeniser
 // may leave them out, and a policy never has to write Pad, BOS, Think, Cut, Result or EndResult

@@ -22,6 +22,7 @@ func openClock(tools bool) func(uint64, map[string]any) (*Family, error) {
 			Source:     source,
 			Vocabulary: clock.Vocabulary(),
 			Special:    clock.Special(),
+			Budget:     clock.WithBudget,
 			Markers: Markers{
 				Pad: clock.Pad, BOS: clock.BOS, EOS: clock.EOS,
 				Think: clock.Think, EndThink: clock.EndThink, Cut: clock.Cut,

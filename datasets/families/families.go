@@ -41,6 +41,8 @@ type Family struct {
 	Special    []string // the tokens among them that structure rather than say
 	Markers    Markers
 	Tools      map[string]Tool
+	// Budget puts a token budget into a prompt in the family's own words; nil where it has none.
+	Budget func(prompt string, tokens int) string
 
 	teachers []teacher
 }
