@@ -8,7 +8,7 @@ import (
 	"strings"
 )
 
-//go:embed presets/*.yaml methods/*.yaml pretrain/*.yaml
+//go:embed presets/*.yaml methods/*.yaml pretrain/*.yaml sweeps/*.yaml
 var files embed.FS
 
 //go:embed all:policies
@@ -31,6 +31,12 @@ func Recipes() []string { return names("pretrain") }
 
 // RecipeYAML returns the text of a recipe.
 func RecipeYAML(name string) ([]byte, error) { return read("pretrain", "recipe", name) }
+
+// Sweeps lists the embedded sweep files.
+func Sweeps() []string { return names("sweeps") }
+
+// SweepYAML returns the text of a sweep file, which package trainer/sweep reads.
+func SweepYAML(name string) ([]byte, error) { return read("sweeps", "sweep", name) }
 
 // BasePolicies lists the policies that ship with pith, for policy.base builtin:NAME.
 func BasePolicies() []string {

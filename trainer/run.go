@@ -23,11 +23,14 @@ func (t *Trainer) Run(ctx context.Context) error {
 	if worker := wait(); worker != nil && (err == nil || errors.Is(err, context.Canceled)) {
 		err = worker
 	}
-	if err == nil {
+	if err == nil && !t.Paused() {
 		err = t.conclude()
 	}
 	return err
 }
+
+// Paused says that the run stands before its last step because it was asked to wait there.
+func (t *Trainer) Paused() bool { return t.state.Step < int64(t.config.Run.Steps) }
 
 // loop is the run: publish, evaluate, then step after step.
 func (t *Trainer) loop(ctx context.Context) error {
@@ -44,7 +47,11 @@ func (t *Trainer) loop(ctx context.Context) error {
 		return err
 	}
 	t.idleBefore = t.idle(ctx)
-	for t.state.Step < int64(t.config.Run.Steps) {
+	last := int64(t.config.Run.Steps)
+	if t.until > 0 {
+		last = min(last, t.until)
+	}
+	for t.state.Step < last {
 		if err := t.step(ctx); err != nil {
 			return fmt.Errorf("step %d: %w", t.state.Step+1, err)
 		}

@@ -25,6 +25,7 @@ import (
 type Trainer struct {
 	config   configs.Config
 	dir      string
+	until    int64 // 0 = the end
 	manifest Manifest
 	meta     map[string]string // of every Parquet file
 	events   Events
@@ -55,6 +56,7 @@ type Trainer struct {
 type Options struct {
 	Dir    string // run directory
 	Resume bool   // go on with the run in Dir
+	Until  int64  // pause after this step, to be resumed; 0 = run to the end
 	Events Events
 	Log    *slog.Logger // nil = none
 }
@@ -75,7 +77,7 @@ func Open(ctx context.Context, c configs.Config, o Options) (_ *Trainer, err err
 	if c.Engine.Threads > 0 {
 		kernel.SetThreads(c.Engine.Threads)
 	}
-	t := &Trainer{config: c, dir: o.Dir, events: o.Events, log: o.Log, parts: p, rate: c.Optimizer.LearningRate}
+	t := &Trainer{config: c, dir: o.Dir, until: o.Until, events: o.Events, log: o.Log, parts: p, rate: c.Optimizer.LearningRate}
 	defer func() {
 		if err != nil {
 			err = errors.Join(err, t.Close())

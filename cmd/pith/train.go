@@ -22,6 +22,7 @@ func newTrain(io stdio) *cobra.Command {
 	var flags configFlags
 	var out string
 	var resume, asJSON bool
+	var until int
 	cmd := &cobra.Command{
 		Use:   "train [CONFIG]",
 		Short: "Train a policy; without a config: the quickstart",
@@ -42,12 +43,16 @@ func newTrain(io stdio) *cobra.Command {
 					out = free(out)
 				}
 			}
-			return train(cmd.Context(), io, c, out, resume, asJSON)
+			if until < 0 {
+				return usagef("--until %d: must be a learner step", until)
+			}
+			return train(cmd.Context(), io, c, trainer.Options{Dir: out, Resume: resume, Until: int64(until)}, asJSON)
 		},
 	}
 	flags.register(cmd)
 	cmd.Flags().StringVar(&out, "out", "", "run directory (default runs/NAME, or runs/NAME-2 … where that exists)")
 	cmd.Flags().BoolVar(&resume, "resume", false, "go on with the run in the run directory")
+	cmd.Flags().IntVar(&until, "until", 0, "pause after this learner step; --resume goes on (0 = run to the end)")
 	cmd.Flags().BoolVar(&asJSON, "json", false, "print the report's JSON at the end")
 	return cmd
 }
@@ -73,16 +78,16 @@ func free(dir string) string {
 	}
 }
 
-func train(ctx context.Context, io stdio, c configs.Config, dir string, resume, asJSON bool) error {
+func train(ctx context.Context, io stdio, c configs.Config, o trainer.Options, asJSON bool) error {
+	dir := o.Dir
 	w := newWatch(io, c)
 	var level slog.Level
 	if err := level.UnmarshalText([]byte(strings.ToUpper(c.Log.Level))); err != nil {
 		return usagef("log.level: %w", err)
 	}
-	t, err := trainer.Open(ctx, c, trainer.Options{
-		Dir: dir, Resume: resume, Events: w.events(dir),
-		Log: slog.New(slog.NewTextHandler(io.err, &slog.HandlerOptions{Level: max(level, slog.LevelWarn)})),
-	})
+	o.Events = w.events(dir)
+	o.Log = slog.New(slog.NewTextHandler(io.err, &slog.HandlerOptions{Level: max(level, slog.LevelWarn)}))
+	t, err := trainer.Open(ctx, c, o)
 	if err != nil {
 		if errors.Is(err, trainer.ErrExists) {
 			return usageError{err}
@@ -102,6 +107,10 @@ func train(ctx context.Context, io stdio, c configs.Config, dir string, resume, 
 	}
 	if err != nil {
 		return fmt.Errorf("%w; what was committed is safe: continue with pith train --resume --out %s", err, dir)
+	}
+	if t.Paused() {
+		w.line.print(fmt.Sprintf("paused after step %d of %d: continue with pith train --resume --out %s", o.Until, c.Run.Steps, dir))
+		return nil
 	}
 	return conclude(io, w.line, c, dir, asJSON)
 }
