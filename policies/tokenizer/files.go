@@ -107,7 +107,7 @@ type config struct {
 	CleanUp  bool   `json:"clean_up_tokenization_spaces"`
 	AddBOS   bool   `json:"add_bos_token"`
 	AddEOS   bool   `json:"add_eos_token"`
-	MaxModel int64  `json:"model_max_length,omitempty"`
+	MaxModel any    `json:"model_max_length,omitempty"` // a whole number, or 1e30 for none
 }
 
 // Save writes tokenizer.json and tokenizer_config.json into dir, which must exist. Each appears

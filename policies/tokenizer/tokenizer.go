@@ -1,9 +1,10 @@
 // Package tokenizer turns text into token ids and back, for policies whose tokenizer lies beside
 // their weights as Hugging Face files.
 //
-// What lives here: the [Tokenizer] interface and the word-level tokenizer of policies with a small
-// vocabulary of their own ([Words]). What does not: which words a task has (datasets), prompts
-// and chat templates. Token ids that an engine sampled are never re-tokenised; decoding is for
+// What lives here: the [Tokenizer] interface, the word-level tokenizer of policies with a small
+// vocabulary of their own ([Words]), the byte-level BPE of the Qwen and Llama 3 families ([BPE]), and
+// decoding of streams ([Decoder]). What does not: which words a task has (datasets), prompts, and
+// chat templates (policies/chat). Token ids that an engine sampled are never re-tokenised; decoding is for
 // graders and for people.
 package tokenizer
 
@@ -57,6 +58,11 @@ func Load(dir string) (Tokenizer, error) {
 	if err != nil {
 		return nil, fmt.Errorf("%s: %w", path, err)
 	}
+	if b, ok := t.(*BPE); ok {
+		if err := b.keepConfig(dir); err != nil {
+			return nil, err
+		}
+	}
 	return t, nil
 }
 
@@ -74,7 +80,9 @@ func Parse(text []byte, roles Roles) (Tokenizer, error) {
 	switch kind.Model.Type {
 	case wordLevel:
 		return parseWords(text, roles)
+	case bytePair:
+		return parseBPE(text, roles)
 	default:
-		return nil, fmt.Errorf("tokenizer model %q is not supported; %s is", kind.Model.Type, wordLevel)
+		return nil, fmt.Errorf("tokenizer model %q is not supported; %s and byte-level %s are; tokenize on the server instead", kind.Model.Type, wordLevel, bytePair)
 	}
 }

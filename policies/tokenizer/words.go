@@ -78,6 +78,13 @@ func (w *Words) Decode(ids []int32) string {
 	return b.String()
 }
 
+func (w *Words) appendToken(dst []byte, id int32, first bool) []byte {
+	if !first {
+		dst = append(dst, ' ')
+	}
+	return append(dst, w.Token(id)...)
+}
+
 // ID is the id of a token.
 func (w *Words) ID(token string) (int32, bool) {
 	id, ok := w.ids[token]

@@ -145,7 +145,7 @@ func TestFilesThatMeanSomethingElseAreRefused(t *testing.T) {
 		t.Fatal(err)
 	}
 	for _, tc := range []struct{ name, from, to, want string }{
-		{"byte-level BPE", `"WordLevel"`, `"BPE"`, `tokenizer model "BPE" is not supported`},
+		{"another model", `"WordLevel"`, `"Unigram"`, `tokenizer model "Unigram" is not supported`},
 		{"another split", `"WhitespaceSplit"`, `"Whitespace"`, "has to split at blanks"},
 		{"no split", `"pre_tokenizer":{"type":"WhitespaceSplit"}`, `"pre_tokenizer":null`, "has to split at blanks"},
 		{"a normalizer", `"added_tokens"`, `"normalizer":{"type":"Lowercase"},"added_tokens"`, "normalizer is set"},
