@@ -14,7 +14,7 @@ import (
 func FromTrace(t *traces.Trace) Sample {
 	s := Sample{
 		ID: t.ID, Formatted: t.Formatted, Truncated: t.Finish == traces.FinishLength, Tokens: int(t.LengthTokens),
-		Chars: thinkingChars(t.Text), Mode: t.Mode, Turns: int(t.Turns), ToolCalls: len(t.ToolCalls), Entropy: t.Entropy,
+		Chars: charsOf(t), Mode: t.Mode, Turns: int(t.Turns), ToolCalls: len(t.ToolCalls), Entropy: t.Entropy,
 		BudgetScores: t.BudgetScores, Text: t.Text, Segments: t.Segments,
 		PromptTokens: len(t.PromptTokens),
 	}
@@ -36,6 +36,18 @@ func FromTrace(t *traces.Trace) Sample {
 }
 
 var yes, no = true, false
+
+// charsOf counts the characters of the thought, of all thoughts where there are several turns.
+func charsOf(t *traces.Trace) int {
+	if len(t.TurnRanges) == 0 {
+		return thinkingChars(t.Text)
+	}
+	n := 0
+	for _, r := range t.TurnRanges {
+		n += thinkingChars(strings.TrimSpace(t.Text[r.TextStart:r.TextEnd]))
+	}
+	return n
+}
 
 // thinkingChars counts the characters before the end of thinking, or all of them without a marker.
 func thinkingChars(text string) int {

@@ -24,7 +24,7 @@ func validTrace() *rapid.Generator[Trace] {
 			Reference: Reference{Tokens: 12, TokenBudget: 7},
 		}
 		t.ID = fmt.Sprintf("%s/%d/%s", t.Group, t.Sample, rapid.StringMatching(`[a-z]{4}`).Draw(rt, "id"))
-		kinds := rapid.SliceOfN(rapid.SampledFrom([]SegmentKind{Think, Answer, ToolCallBy, ToolResult, Injected, Summary}), 0, 6).Draw(rt, "kinds")
+		kinds := rapid.SliceOfN(rapid.SampledFrom([]SegmentKind{Think, Answer, ToolCallBy, ToolResult, Injected, Summary, Forced}), 0, 6).Draw(rt, "kinds")
 		for i, kind := range kinds {
 			start := int32(len(t.Tokens))
 			for range rapid.IntRange(1, 12).Draw(rt, "length") {
@@ -57,6 +57,11 @@ func validTrace() *rapid.Generator[Trace] {
 		if rapid.Bool().Draw(rt, "has entropy") {
 			entropy := rapid.Float64Range(0, 3).Draw(rt, "entropy")
 			t.Entropy = &entropy
+		}
+		if n := int32(len(t.Tokens)); n > 1 && rapid.Bool().Draw(rt, "has turns") {
+			score, cut := 0.5, rapid.Int32Range(1, n-1).Draw(rt, "turn")
+			t.TurnRanges = []TurnRange{{Start: 0, End: cut, Score: &score}, {Start: cut, End: n, TextEnd: int32(len(t.Text))}}
+			t.BaseLoss = &score
 		}
 		t.Terms = []Term{{"correctness", 1}, {"length", number.Draw(rt, "length term")}}
 		return t

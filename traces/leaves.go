@@ -71,6 +71,13 @@ var traceLeaves = []leaf[Trace]{
 	optionalLeaf("reference.accuracy", func(t *Trace) **float64 { return &t.Reference.Accuracy }),
 	doubleLeaf("reference.tokens", func(t *Trace) *float64 { return &t.Reference.Tokens }),
 	int32Leaf("reference.token_budget", func(t *Trace) *int32 { return &t.Reference.TokenBudget }),
+
+	{path: "turn_ranges.list.element.start", kind: parquet.Int32, set: func(t *Trace, e int, v *values, i int) { grown(&t.TurnRanges, e).Start = v.ints32[i] }},
+	{path: "turn_ranges.list.element.end", kind: parquet.Int32, set: func(t *Trace, e int, v *values, i int) { grown(&t.TurnRanges, e).End = v.ints32[i] }},
+	{path: "turn_ranges.list.element.text_start", kind: parquet.Int32, set: func(t *Trace, e int, v *values, i int) { grown(&t.TurnRanges, e).TextStart = v.ints32[i] }},
+	{path: "turn_ranges.list.element.text_end", kind: parquet.Int32, set: func(t *Trace, e int, v *values, i int) { grown(&t.TurnRanges, e).TextEnd = v.ints32[i] }},
+	{path: "turn_ranges.list.element.score", kind: parquet.Double, set: func(t *Trace, e int, v *values, i int) { x := v.doubles[i]; grown(&t.TurnRanges, e).Score = &x }},
+	optionalLeaf("base_loss", func(t *Trace) **float64 { return &t.BaseLoss }),
 }
 
 // timingLeaves lists every column of a timing.

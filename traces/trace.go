@@ -50,6 +50,10 @@ const (
 	ToolResult SegmentKind = "tool_result"
 	Injected   SegmentKind = "injected" // text forced by the environment, a budget cut for example
 	Summary    SegmentKind = "summary"  // what the policy wrote after a budget cut
+	// Forced tokens stand where the policy would have chosen, drawn by the strategy from a
+	// distribution of its own: their log-probabilities are that distribution's, and they may be
+	// trained on, as an importance weight corrects for the choice (AdaptThink's first token).
+	Forced SegmentKind = "forced"
 )
 
 // Trace is one sampled response with all that was decided about it. Token ranges are half-open
@@ -116,6 +120,34 @@ type Trace struct {
 	PromptPrice     float64          `parquet:"prompt_price" json:"prompt_price"`
 	CompletionPrice float64          `parquet:"completion_price" json:"completion_price"`
 	Reference       Reference        `parquet:"reference" json:"reference"`
+
+	// TurnRanges are the whole answers that a response is made of, one after the other, where it is
+	// made of several: they cover Tokens, and the verdict is the last one's. Empty where the
+	// response is one answer, and where its turns are those of a tool.
+	TurnRanges []TurnRange `parquet:"turn_ranges,list" json:"turn_ranges,omitempty"`
+	// BaseLoss is the mean negative log-likelihood of the trained tokens under the base policy, in
+	// nats; with several turns the largest of theirs. nil where no method asked.
+	BaseLoss *float64 `parquet:"base_loss,optional" json:"base_loss,omitempty"`
+}
+
+// TurnRange is one turn of a response: Tokens[Start:End), what opened it included, and
+// Text[TextStart:TextEnd) in bytes.
+type TurnRange struct {
+	Start     int32    `parquet:"start" json:"start"`
+	End       int32    `parquet:"end" json:"end"`
+	TextStart int32    `parquet:"text_start" json:"text_start"`
+	TextEnd   int32    `parquet:"text_end" json:"text_end"`
+	Score     *float64 `parquet:"score,optional" json:"score,omitempty"` // of its own answer, 0..1; nil where it was not graded
+}
+
+// KindAt is the kind of response token i, "" where no segment has it.
+func (t *Trace) KindAt(i int32) SegmentKind {
+	for _, s := range t.Segments {
+		if s.Start <= i && i < s.End {
+			return s.Kind
+		}
+	}
+	return ""
 }
 
 // Segment is a range of response tokens of one kind. Train is false for tokens that the policy

@@ -21,8 +21,9 @@ func (e *InvalidError) Error() string {
 	return fmt.Sprintf("trace %s is invalid: %s", id, strings.Join(e.Problems, "; "))
 }
 
-// Sampled says whether tokens of this kind were drawn by the policy. Injected text and tool
-// results were not: they carry log-probability 0, belong to no span and are never trained on.
+// Sampled says whether tokens of this kind were drawn, by the policy or, where forced, in its
+// place. Injected text and tool results were not: they carry log-probability 0, belong to no span
+// and are never trained on.
 func (k SegmentKind) Sampled() bool { return k != Injected && k != ToolResult }
 
 // logProbSlack is how far above 0 a natural log-probability may lie: engines compute them in
@@ -43,6 +44,7 @@ func Validate(t *Trace) error {
 	v.spans(t)
 	v.calls(t)
 	v.budgets(t)
+	v.turns(t)
 	v.judgement(t)
 	if len(v.problems) == 0 {
 		return nil
@@ -156,7 +158,7 @@ func (v *validator) segments(t *Trace) {
 	n := extent(t)
 	for i, s := range t.Segments {
 		switch s.Kind {
-		case Think, Answer, ToolCallBy, ToolResult, Injected, Summary:
+		case Think, Answer, ToolCallBy, ToolResult, Injected, Summary, Forced:
 		default:
 			v.failf("segments[%d] has unknown kind %q", i, s.Kind)
 		}
@@ -258,6 +260,28 @@ func (v *validator) budgets(t *Trace) {
 		if !(s >= 0 && s <= 1) {
 			v.failf("budget_scores[%d] is %v, must be within 0..1", i, s)
 		}
+	}
+}
+
+func (v *validator) turns(t *Trace) {
+	var at, text int32
+	n := extent(t)
+	for i, r := range t.TurnRanges {
+		if r.Start != at || r.End <= r.Start || r.End > n || r.TextStart != text || r.TextEnd < r.TextStart || int(r.TextEnd) > len(t.Text) {
+			v.failf("turn_ranges[%d] is tokens [%d,%d), text [%d,%d), must begin at %d and %d, hold a token and end by %d and %d",
+				i, r.Start, r.End, r.TextStart, r.TextEnd, at, text, n, len(t.Text))
+			return
+		}
+		if r.Score != nil && !(*r.Score >= 0 && *r.Score <= 1) {
+			v.failf("turn_ranges[%d].score is %v, must be within 0..1", i, *r.Score)
+		}
+		at, text = r.End, r.TextEnd
+	}
+	if len(t.TurnRanges) > 0 && (at != n || int(text) != len(t.Text)) {
+		v.failf("turn_ranges cover %d of %d tokens and %d of %d bytes of text", at, n, text, len(t.Text))
+	}
+	if t.BaseLoss != nil {
+		v.finite("base_loss", *t.BaseLoss)
 	}
 }
 

@@ -39,6 +39,9 @@ func TestEveryRuleIsEnforced(t *testing.T) {
 		spoil func(*Trace)
 		want  string
 	}{
+		{"turns that leave tokens out", func(t *Trace) { t.TurnRanges = []TurnRange{{End: 6, TextEnd: int32(len(t.Text))}} }, "turn_ranges cover 6 of 7 tokens"},
+		{"turns that overlap", func(t *Trace) { t.TurnRanges = []TurnRange{{End: 3}, {Start: 2, End: 7, TextEnd: int32(len(t.Text))}} }, "turn_ranges[1] is tokens [2,7)"},
+		{"a turn beyond the text", func(t *Trace) { t.TurnRanges = []TurnRange{{End: 7, TextEnd: 99}} }, "turn_ranges[0] is tokens [0,7), text [0,99)"},
 		{"no id", func(t *Trace) { t.ID = "" }, "trace without id is invalid: id is empty"},
 		{"no run", func(t *Trace) { t.Run = "" }, "run is empty"},
 		{"no split", func(t *Trace) { t.Split = "" }, "split is empty"},

@@ -9,8 +9,8 @@ import (
 )
 
 // WireVersion is the version of the binary form that [Marshal] writes. Fields are only ever
-// appended; a decoder refuses a version above its own rather than guess.
-const WireVersion = 1
+// appended; a decoder reads every older version and refuses one above its own rather than guess.
+const WireVersion = 2
 
 // MaxWireBytes bounds one message in either direction, and with it what a hostile peer can make a
 // reader allocate.
@@ -35,6 +35,7 @@ func Marshal(t *Trace, tm *Timing) ([]byte, error) {
 	w.buf = append(w.buf, 'p', 't', WireVersion)
 	w.trace(t)
 	w.timing(tm)
+	w.second(t)
 	if w.err != nil {
 		return nil, w.err
 	}
@@ -64,6 +65,9 @@ func Unmarshal(b []byte) (*Trace, *Timing, error) {
 	t, tm := &Trace{}, &Timing{}
 	w.trace(t)
 	w.timing(tm)
+	if b[2] >= 2 {
+		w.second(t)
+	}
 	switch {
 	case w.err != nil:
 		return nil, nil, w.err
@@ -162,6 +166,18 @@ func (w *wire) timing(t *Timing) {
 	} {
 		w.f64(f)
 	}
+}
+
+// second lists what version 2 appended.
+func (w *wire) second(t *Trace) {
+	list(w, &t.TurnRanges, 5, func(r *TurnRange) {
+		w.i32(&r.Start)
+		w.i32(&r.End)
+		w.i32(&r.TextStart)
+		w.i32(&r.TextEnd)
+		w.optional(&r.Score)
+	})
+	w.optional(&t.BaseLoss)
 }
 
 // wire appends to buf when encoding and consumes buf when decoding. The first error sticks.

@@ -89,7 +89,7 @@ func (o *improvement) compare(rows []*traces.Trace, batch []learner.Datum, logPr
 			}
 			for j := s.Start; j < s.End; j++ {
 				at := len(t.PromptTokens) + int(j)
-				if batch[i].Train[at] == 0 || math.IsNaN(float64(logProbs[i][at])) {
+				if batch[i].Train[at] == 0 || t.KindAt(j) == traces.Forced || math.IsNaN(float64(logProbs[i][at])) {
 					continue
 				}
 				d := math.Abs(float64(logProbs[i][at]) - float64(t.LogProbs[j]))

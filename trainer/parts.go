@@ -1,6 +1,7 @@
 package trainer
 
 import (
+	"encoding/json"
 	"fmt"
 	"maps"
 	"slices"
@@ -15,6 +16,7 @@ import (
 	"pith/rewards"
 	"pith/rewards/grade"
 	"pith/rewards/lint"
+	"pith/rollout/strategy"
 )
 
 // parts are what a config names, opened but not started: no goroutine, no file of the run.
@@ -87,8 +89,8 @@ func (p *parts) fit(c configs.Config) error {
 	if needs := p.method.Needs(); slices.Contains(needs, "budget_scores") && c.Rollout.Strategy != "anytime" {
 		problems = append(problems, fmt.Sprintf("rollout.strategy: method %s needs scores at budgets, which %s does not give; set it to anytime", c.Rewards.Method, c.Rollout.Strategy))
 	}
-	if c.Rollout.Strategy == "tools" && len(p.family.Tools) == 0 {
-		problems = append(problems, fmt.Sprintf("rollout.strategy: tools needs a data source with tools; %s has none", c.Data.Source))
+	if err := p.strategy(c); err != nil {
+		problems = append(problems, err.Error())
 	}
 	d, _ := rewards.Lookup(c.Rewards.Method)
 	if err := p.chooser.fits(c, d.Filter != "" && c.Rewards.Params["filter"] != false); err != nil {
@@ -109,6 +111,33 @@ func (p *parts) fit(c configs.Config) error {
 		return &configs.Error{Problems: problems}
 	}
 	return nil
+}
+
+// strategy checks that the strategy's options are sound and that data and policy have the tokens
+// and tools that it works with.
+func (p *parts) strategy(c configs.Config) error {
+	options, err := strategyOptions(c)
+	if err != nil {
+		return err
+	}
+	w := workerParts(p.family, p.tokenizer, p.grader)
+	err = strategy.Check(c.Rollout.Strategy, options, &strategy.Env{Tokens: w.Tokens, Markers: w.Markers, Tools: w.Tools, Grader: w.Grader})
+	if err != nil {
+		return fmt.Errorf("rollout.%w (data.source %s, policy.base %s)", err, c.Data.Source, c.Policy.Base)
+	}
+	return nil
+}
+
+// strategyOptions are rollout.params as the strategy reads them; nil for none.
+func strategyOptions(c configs.Config) (json.RawMessage, error) {
+	if len(c.Rollout.Params) == 0 {
+		return nil, nil
+	}
+	options, err := json.Marshal(c.Rollout.Params)
+	if err != nil {
+		return nil, fmt.Errorf("rollout.params: %w", err)
+	}
+	return options, nil
 }
 
 func (p *parts) maxContext(c configs.Config) int {

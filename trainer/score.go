@@ -17,7 +17,11 @@ func judge(g grade.Grader, t *traces.Trace) {
 		t.Verdict, t.VerdictReason = traces.NoScore, "no response"
 		return
 	}
-	v := g.Grade(t.Gold, t.Text)
+	response := t.Text
+	if n := len(t.TurnRanges); n > 0 { // the last turn is the answer; those before it are drafts
+		response = response[t.TurnRanges[n-1].TextStart:]
+	}
+	v := g.Grade(t.Gold, response)
 	t.Verdict, t.Extracted, t.VerdictReason, t.Formatted = traces.Verdict(v.Outcome), v.Extracted, v.Reason, v.Formatted
 }
 

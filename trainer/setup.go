@@ -2,7 +2,6 @@ package trainer
 
 import (
 	"context"
-	"encoding/json"
 	"errors"
 	"fmt"
 	"io/fs"
@@ -144,12 +143,9 @@ func (t *Trainer) makeParts(ctx context.Context) error {
 	t.admission = &admission{
 		perStep: int64(r.PromptsPerStep), maxStaleness: int64(r.MaxStaleness), examineLimit: int64(limit), steps: int64(c.Run.Steps), step: 1,
 	}
-	options, err := json.Marshal(r.Params)
+	options, err := strategyOptions(c)
 	if err != nil {
-		return fmt.Errorf("rollout.params: %w", err)
-	}
-	if len(r.Params) == 0 {
-		options = nil
+		return err
 	}
 	t.tasks = &tasker{config: c, source: p.family.Source, encode: p.tokenizer.Encode, options: options, known: newBeforehand(c, p.family.Budget)}
 	if id, ok := p.tokenizer.ID(p.family.Markers.EOS); ok {

@@ -7,7 +7,6 @@ import (
 	"fmt"
 	"math"
 	"slices"
-	"sync"
 
 	"pith/rewards/grade"
 	"pith/rollout/engine"
@@ -81,6 +80,12 @@ type cut struct {
 	budgets []int   // indices into the options' budgets
 	prefix  []int32 // response tokens: thought, marker, end of thinking
 	score   float64
+}
+
+// ready implements readier.
+func (s anytime) ready(env *Env) error {
+	_, err := env.marker("end of thinking", env.Markers.EndThink)
+	return err
 }
 
 func (s anytime) Run(ctx context.Context, env *Env, t *task.Task) ([]Rollout, error) {
@@ -199,26 +204,13 @@ func (s anytime) sampled(ctx context.Context, env *Env, t *task.Task, cuts []*cu
 	if env.Grader == nil {
 		return errors.New("strategy anytime: the estimator samples needs a grader on the worker; use the estimator probability, or give it one")
 	}
-	errs := make([]error, len(cuts))
-	var wg sync.WaitGroup
-	for i, c := range cuts {
-		wg.Go(func() {
-			defer func() { // the worker's own recovery cannot see this goroutine
-				if p := recover(); p != nil {
-					errs[i] = &PanicError{p}
-				}
-			}()
-			errs[i] = s.answer(ctx, env, t, c)
-		})
-	}
-	wg.Wait()
-	return errors.Join(errs...)
+	return each(cuts, func(c *cut) error { return s.answer(ctx, env, t, c) })
 }
 
 func (s anytime) answer(ctx context.Context, env *Env, t *task.Task, c *cut) error {
 	p := t.Params
 	p.MaxTokens, p.MinTokens = len(c.prefix)+s.o.AnswerTokens, 0
-	p.Seed = answerSeed(t.Params.Seed)
+	p.Seed = deriveSeed(t.Params.Seed, seedAnswers)
 	n := s.o.Answers * len(c.budgets)
 	d, err := env.sample(ctx, engine.SampleRequest{
 		ID: fmt.Sprintf("%s/cut", t.TraceID(c.r.sample)), Prompt: t.Prompt, Prefix: c.prefix, N: n,
@@ -246,10 +238,16 @@ func (s anytime) answer(ctx context.Context, env *Env, t *task.Task, c *cut) err
 	return nil
 }
 
-// answerSeed keys the random streams of forced answers apart from those of the responses: the
-// finaliser of splitmix64 (Steele, Lea, Flood 2014) over the seed and a constant of ours.
-func answerSeed(seed uint64) uint64 {
-	z := seed + 0x616e7377657273 // "answers"
+// What a derived seed is for.
+const (
+	seedAnswers = 0x616e7377657273 // "answers"
+	seedBudget  = 0x627564676574   // "budget"
+)
+
+// deriveSeed keys random streams apart from those of the responses: the finaliser of splitmix64
+// (Steele, Lea, Flood 2014) over the seed and a constant of ours.
+func deriveSeed(seed, purpose uint64) uint64 {
+	z := seed + purpose
 	z = (z ^ z>>30) * 0xbf58476d1ce4e5b9
 	z = (z ^ z>>27) * 0x94d049bb133111eb
 	return z ^ z>>31

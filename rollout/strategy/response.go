@@ -1,6 +1,7 @@
 package strategy
 
 import (
+	"slices"
 	"strings"
 	"time"
 
@@ -17,6 +18,11 @@ type response struct {
 	sample   int
 	endThink int32 // -1 where the data has no thinking
 
+	prompt     []int32 // what this sample was asked: the task's, or a strategy's variant of it
+	promptText string
+	budget     int32  // thinking tokens that the prompt asks for; 0 = the problem's own
+	modeName   string // recorded in place of what the tokens say; "" = what they say
+
 	tokens   []int32
 	logprobs []float32
 	segments []traces.Segment
@@ -27,6 +33,7 @@ type response struct {
 	entropyN int
 	thinking bool // the next sampled token is thought
 	turns    int
+	parts    []part // where the turns of a strategy end; nil where the response is one answer
 	finish   traces.Finish
 	err      error
 
@@ -37,7 +44,10 @@ type response struct {
 
 func newResponse(env *Env, t *task.Task, sample int) *response {
 	end := env.optional(env.Markers.EndThink)
-	return &response{env: env, t: t, sample: sample, endThink: end, thinking: end >= 0, began: env.now()}
+	return &response{
+		env: env, t: t, sample: sample, endThink: end, thinking: end >= 0, began: env.now(),
+		prompt: t.Prompt, promptText: t.Problem.Prompt, budget: int32(t.Problem.TokenBudget),
+	}
 }
 
 // add appends what the policy sampled. The delimiter that ends thinking is the last token of the
@@ -89,6 +99,26 @@ func (r *response) insert(kind traces.SegmentKind, ids []int32) {
 	r.tokens = append(r.tokens, ids...)
 	r.logprobs = append(r.logprobs, make([]float32, len(ids))...)
 	r.segment(kind, start, start+int32(len(ids)), false)
+	if kind == traces.Injected && slices.Contains(ids, r.endThink) {
+		r.thinking = false
+	}
+}
+
+// force appends what the strategy drew in the policy's place, the first token with a probability
+// and the rest with certainty. It is trained on.
+func (r *response) force(ids []int32, logprob float64) {
+	if len(ids) == 0 {
+		return
+	}
+	start, end := int32(len(r.tokens)), int32(len(r.tokens)+len(ids))
+	r.tokens = append(r.tokens, ids...)
+	r.logprobs = append(append(r.logprobs, float32(logprob)), make([]float32, len(ids)-1)...)
+	r.segment(traces.Forced, start, end, true)
+	r.spans = append(r.spans, traces.Span{Policy: r.env.Policy.ID, Version: r.env.Policy.Step, Start: start, End: end, Asserted: true})
+	r.sampled += len(ids)
+	if slices.Contains(ids, r.endThink) {
+		r.thinking = false
+	}
 }
 
 // segment appends a range, merged with the one before where nothing tells them apart.
@@ -137,12 +167,13 @@ func (r *response) rollout() Rollout {
 	tr := &traces.Trace{
 		Run: t.Run, Step: t.Step, Split: string(t.Split), Group: t.Group, ID: t.TraceID(r.sample), Problem: p.ID,
 		Sample: int32(r.sample), Seed: t.Params.Seed, Dataset: p.Dataset, Level: int32(p.Level), Gold: p.Answer,
-		PromptText: p.Prompt, PromptTokens: append([]int32(nil), t.Prompt...),
+		PromptText: r.promptText, PromptTokens: append([]int32(nil), r.prompt...),
 		Text: text(r.env.Tokens.Decode(r.tokens)), Tokens: r.tokens, LogProbs: r.logprobs, Segments: r.segments, Spans: r.spans,
 		Finish: r.finish, Temperature: t.Params.Temperature, Mode: r.mode(), Turns: int32(r.turns),
 		LengthTokens: int32(r.sampled), InjectedTokens: int32(len(r.tokens) - r.sampled), ToolCalls: r.calls,
-		Reference: traces.Reference{Accuracy: p.ReferenceAccuracy, Tokens: p.ReferenceTokens, TokenBudget: int32(p.TokenBudget)},
+		Reference: traces.Reference{Accuracy: p.ReferenceAccuracy, Tokens: p.ReferenceTokens, TokenBudget: r.budget},
 	}
+	tr.TurnRanges = r.ranges(tr.Text)
 	if r.entropyN > 0 {
 		mean := r.entropy / float64(r.entropyN)
 		tr.Entropy = &mean
@@ -166,6 +197,8 @@ func (r *response) rollout() Rollout {
 // mode says whether the policy thought: a thought that is only its own end is none.
 func (r *response) mode() string {
 	switch {
+	case r.modeName != "":
+		return r.modeName
 	case r.endThink < 0:
 		return ""
 	case len(r.tokens) > 0 && r.tokens[0] == r.endThink:

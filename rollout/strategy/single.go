@@ -20,25 +20,29 @@ func (single) Run(ctx context.Context, env *Env, t *task.Task) ([]Rollout, error
 	if err != nil {
 		return nil, err
 	}
+	return rollouts(rs), nil
+}
+
+// rollouts finishes all responses.
+func rollouts(rs []*response) []Rollout {
 	out := make([]Rollout, len(rs))
 	for i, r := range rs {
 		out[i] = r.rollout()
 	}
-	return out, nil
+	return out
 }
 
 // firstTurn makes the first engine call of every sample of t, together, under params.
 func firstTurn(ctx context.Context, env *Env, t *task.Task, params engine.Params) ([]*response, error) {
+	rs := newResponses(env, t)
+	return rs, advance(ctx, env, rs, params, 0)
+}
+
+// newResponses begins a response for each sample of t.
+func newResponses(env *Env, t *task.Task) []*response {
 	rs := make([]*response, t.N)
 	for i := range rs {
 		rs[i] = newResponse(env, t, t.First+i)
 	}
-	d, err := env.sample(ctx, engine.SampleRequest{ID: t.ID(), Prompt: t.Prompt, N: t.N, First: t.First, Params: params})
-	if err != nil {
-		return nil, err
-	}
-	for i, r := range rs {
-		r.take(d, i)
-	}
-	return rs, nil
+	return rs
 }

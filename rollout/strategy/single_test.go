@@ -198,7 +198,7 @@ func TestRetriesAskForTheSame(t *testing.T) {
 
 func TestOptionsAreDecodedStrictly(t *testing.T) {
 	for _, c := range []struct{ strategy, options, want string }{
-		{"guess", "", `no strategy "guess"; there are single, anytime, tools`},
+		{"guess", "", `no strategy "guess"; there are single, anytime, modes, tools, turns, refine, hints`},
 		{"single", `{"budgets":[1]}`, `unknown field "budgets"`},
 		{"single", `{} {}`, "more than one JSON value"},
 		{"single", `[]`, "cannot unmarshal array"},
@@ -214,6 +214,26 @@ func TestOptionsAreDecodedStrictly(t *testing.T) {
 		{"tools", `{"call_seconds":0}`, "call_seconds is 0"},
 		{"tools", `{"max_result_tokens":0}`, "max_result_tokens is 0"},
 		{"tools", `{"price":-1}`, "price is -1"},
+		{"modes", `{"modes":[]}`, "modes is empty"},
+		{"modes", `{"modes":[{"name":"quick"}]}`, `modes[0].name is "quick", must be one of think, no-think, instant, reasoning, agentic, free`},
+		{"modes", `{"modes":[{"name":"think","share":-1}]}`, "modes[0].share is -1"},
+		{"modes", `{"modes":[{"name":"free","prefix":"b"}]}`, "modes[0] is free and forces something"},
+		{"modes", `{"modes":[{"name":"think"},{"name":"think"}]}`, "a second time"},
+		{"modes", `{"modes":[{"name":"think","prefix":"b"},{"name":"instant","prefix":"b"}]}`, "could not be told apart"},
+		{"modes", `{"modes":[{"name":"think","opener":"b"}]}`, `unknown field "opener"`},
+		{"modes", `{"held_out":"agentic"}`, `held_out is "agentic", must be free or one of modes`},
+		{"modes", `{"call_seconds":0}`, "call_seconds is 0"},
+		{"turns", `{"max_turns":0}`, "max_turns is 0"},
+		{"turns", `{"turn_tokens":-1}`, "turn_tokens is -1"},
+		{"turns", `{"open":""}`, "open is empty"},
+		{"turns", `{"until":"bored"}`, `until is "bored", must be agree or max`},
+		{"refine", `{"rounds":0}`, "rounds is 0"},
+		{"refine", `{"draft_tokens":-1}`, "draft_tokens is -1"},
+		{"refine", `{"open":""}`, "open is empty"},
+		{"hints", `{"text":" "}`, "text is empty"},
+		{"hints", `{"place":"margin"}`, `place is "margin", must be prompt or response`},
+		{"hints", `{"budget_min":5}`, "budget_min and budget_max are 5 and 0"},
+		{"hints", `{"budget_max":5}`, "budget_min and budget_max are 0 and 5"},
 	} {
 		if _, err := New(c.strategy, json.RawMessage(c.options)); err == nil || !strings.Contains(err.Error(), c.want) {
 			t.Errorf("%s %s: got %v, want %q", c.strategy, c.options, err, c.want)

@@ -125,7 +125,11 @@ func table() []entry {
 	return []entry{
 		{"single", "one response per sample", nil, openSingle},
 		{"anytime", "one response per sample, and the quality of its answer at each of several thinking budgets", anytimeDocs(), openAnytime},
+		{"modes", "some samples of a group are forced into each of several ways to answer", modesDocs(), openModes},
 		{"tools", "calls in the response are executed and their results inserted", toolsDocs(), openTools},
+		{"turns", "several turns, each a thought and an answer, until two agree", turnsDocs(), openTurns},
+		{"refine", "a draft, and answers that improve on it or compress it", refineDocs(), openRefine},
+		{"hints", "a hint in the question or at the start of the response, such as a token budget", hintsDocs(), openHints},
 	}
 }
 
@@ -156,6 +160,25 @@ func New(name string, options json.RawMessage) (Strategy, error) {
 		return nil, fmt.Errorf("strategy %s: %w", name, err)
 	}
 	return s, nil
+}
+
+// readier is a strategy that can say, before anything is sampled, what it lacks.
+type readier interface{ ready(env *Env) error }
+
+// Check opens a strategy and says in one line what it lacks of what a worker would give it: a
+// token that the policy's vocabulary does not have, a tool, a grader. Of env it reads Tokens,
+// Markers, Tools and Grader.
+func Check(name string, options json.RawMessage, env *Env) error {
+	s, err := New(name, options)
+	if err != nil {
+		return err
+	}
+	if r, ok := s.(readier); ok {
+		if err := r.ready(env); err != nil {
+			return fmt.Errorf("strategy %s: %w", name, err)
+		}
+	}
+	return nil
 }
 
 func find(name string) (entry, error) {

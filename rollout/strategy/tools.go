@@ -6,7 +6,6 @@ import (
 	"errors"
 	"fmt"
 	"strings"
-	"sync"
 	"time"
 
 	"pith/rollout/engine"
@@ -46,7 +45,10 @@ func openTools(options json.RawMessage) (Strategy, error) {
 	if err := decode(options, &o); err != nil {
 		return nil, err
 	}
-	var errs []error
+	return tools{o}, errors.Join(o.validate()...)
+}
+
+func (o toolsOptions) validate() (errs []error) {
 	if o.MaxCalls < 0 {
 		errs = append(errs, fmt.Errorf("max_calls is %d, must be 0 or more", o.MaxCalls))
 	}
@@ -59,17 +61,39 @@ func openTools(options json.RawMessage) (Strategy, error) {
 	if !(o.Price >= 0 && o.Price < 1e9) {
 		errs = append(errs, fmt.Errorf("price is %v, must be 0 or more", o.Price))
 	}
-	return tools{o}, errors.Join(errs...)
+	return errs
 }
 
 // callMarkers are the token ids that the strategy works with.
 type callMarkers struct{ call, endCall, result, endResult int32 }
 
 func (s tools) Run(ctx context.Context, env *Env, t *task.Task) ([]Rollout, error) {
-	if len(env.Tools) == 0 {
-		return nil, errors.New("strategy tools: this data has no tools")
+	m, err := callMarkersOf(env)
+	if err != nil {
+		return nil, fmt.Errorf("strategy tools: %w", err)
 	}
-	var m callMarkers
+	params := toolParams(t.Params, m)
+	rs, err := firstTurn(ctx, env, t, params)
+	if err != nil {
+		return nil, err
+	}
+	if err := s.finish(ctx, env, rs, params, m); err != nil {
+		return nil, err
+	}
+	return rollouts(rs), nil
+}
+
+// ready implements readier.
+func (s tools) ready(env *Env) error {
+	_, err := callMarkersOf(env)
+	return err
+}
+
+// callMarkersOf looks the markers up, and that there is something to call.
+func callMarkersOf(env *Env) (m callMarkers, err error) {
+	if len(env.Tools) == 0 {
+		return m, errors.New("this data has no tools")
+	}
 	for _, x := range []struct {
 		id         *int32
 		role, text string
@@ -77,41 +101,27 @@ func (s tools) Run(ctx context.Context, env *Env, t *task.Task) ([]Rollout, erro
 		{&m.call, "call", env.Markers.Call}, {&m.endCall, "end of call", env.Markers.EndCall},
 		{&m.result, "result", env.Markers.Result}, {&m.endResult, "end of result", env.Markers.EndResult},
 	} {
-		var err error
 		if *x.id, err = env.marker(x.role, x.text); err != nil {
-			return nil, fmt.Errorf("strategy tools: %w", err)
+			return m, err
 		}
 	}
-	params := t.Params
+	return m, nil
+}
+
+// toolParams are params under which the engine also stops at the end of a call.
+func toolParams(params engine.Params, m callMarkers) engine.Params {
 	params.StopTokens = append(append([]int32(nil), params.StopTokens...), m.endCall)
-	rs, err := firstTurn(ctx, env, t, params)
-	if err != nil {
-		return nil, err
-	}
-	// The first call shares the prompt; from there every sample goes its own way.
-	errs := make([]error, len(rs))
-	var wg sync.WaitGroup
-	for i, r := range rs {
-		wg.Go(func() { errs[i] = s.goOn(ctx, env, r, params, m) })
-	}
-	wg.Wait()
-	if err := errors.Join(errs...); err != nil {
-		return nil, err
-	}
-	out := make([]Rollout, len(rs))
-	for i, r := range rs {
-		out[i] = r.rollout()
-	}
-	return out, nil
+	return params
+}
+
+// finish executes calls until every response has ended: the first call to the engine may share
+// the prompt; from there every sample goes its own way.
+func (s tools) finish(ctx context.Context, env *Env, rs []*response, params engine.Params, m callMarkers) error {
+	return each(rs, func(r *response) error { return s.goOn(ctx, env, r, params, m) })
 }
 
 // goOn executes calls and samples on until the response has ended.
-func (s tools) goOn(ctx context.Context, env *Env, r *response, params engine.Params, m callMarkers) (err error) {
-	defer func() { // the worker's own recovery cannot see this goroutine
-		if p := recover(); p != nil {
-			err = &PanicError{p}
-		}
-	}()
+func (s tools) goOn(ctx context.Context, env *Env, r *response, params engine.Params, m callMarkers) error {
 	turn := int32(0) // where the current turn began
 	for r.finish == traces.FinishStop && r.err == nil && r.tokens[len(r.tokens)-1] == m.endCall {
 		if len(r.calls) == s.o.MaxCalls {
@@ -132,7 +142,7 @@ func (s tools) goOn(ctx context.Context, env *Env, r *response, params engine.Pa
 		p.MaxTokens = len(r.tokens) + left // counts the prefix, inserted tokens and all
 		p.MinTokens = 0                    // was the first turn's
 		d, err := env.sample(ctx, engine.SampleRequest{
-			ID: r.t.TraceID(r.sample), Prompt: r.t.Prompt, Prefix: append([]int32(nil), r.tokens...), N: 1, First: r.sample, Params: p,
+			ID: r.t.TraceID(r.sample), Prompt: r.prompt, Prefix: append([]int32(nil), r.tokens...), N: 1, First: r.sample, Params: p,
 		})
 		if err != nil {
 			return err
