@@ -73,6 +73,7 @@ type SampleRequest struct {
 	N       int
 	First   int // index of the first sample
 	Params  Params
+	Kind    LogprobKind   // wanted; LogprobUnknown = the engine's own choice. Sequence.Kind says what came
 	Timeout time.Duration // 0 = none
 }
 

@@ -21,8 +21,8 @@ const (
 // Sequence is one sampled continuation. Logprobs and Entropies have len(Tokens).
 type Sequence struct {
 	Tokens    []int32
-	Logprobs  []float32 // of the distribution drawn from; of temperature 1 where that is 0
-	Entropies []float32 // nats, of the same distribution
+	Logprobs  []float32 // of the distribution that Params.Logprobs names
+	Entropies []float32 // nats, of the distribution drawn from; of temperature 1 where that is 0
 	Finish    Finish
 }
 

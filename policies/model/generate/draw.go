@@ -70,7 +70,26 @@ func (d *drawer) draw(logits []float32, p *Params, stops bool, u float64) drawn 
 	if d.e[at] == 0 {
 		return drawn{nonsense: true}
 	}
-	return drawn{token: int32(at), logprob: min(0, d.z[at]-logSum), entropy: max(0, entropy)}
+	out := drawn{token: int32(at), logprob: min(0, d.z[at]-logSum), entropy: max(0, entropy)}
+	switch tempered := p.Temperature != 0 && p.Temperature != 1; {
+	case p.Logprobs == Raw && (tempered || p.Filtered()):
+		out.logprob = d.logprob(logits, at, 1)
+	case p.Logprobs == Tempered && p.Filtered() && tempered:
+		out.logprob = d.logprob(logits, at, float32(1/p.Temperature))
+	case p.Logprobs == Tempered && p.Filtered():
+		out.logprob = d.logprob(logits, at, 1)
+	}
+	return out
+}
+
+// logprob is that of one token when the logits are scaled and nothing is removed. It uses the scratch.
+func (d *drawer) logprob(logits []float32, at int, scale float32) float32 {
+	copy(d.z, logits)
+	if scale != 1 {
+		kernel.Scale(scale, d.z)
+	}
+	top := kernel.Max(d.z)
+	return min(0, d.z[at]-top-kernel.Log(kernel.ExpSumShift(d.e, d.z, top)))
 }
 
 var negInf = float32(math.Inf(-1))

@@ -265,3 +265,42 @@ func TestParamsAreCheckedAllAtOnce(t *testing.T) {
 		})
 	}
 }
+
+func TestLogProbabilitiesAreOfTheDistributionAskedFor(t *testing.T) {
+	chance := []float64{0.1, 0.4, 0.05, 0.3, 0.15}
+	logits := logitsOf(chance...)
+	tempered := make([]float64, len(chance)) // at temperature 2: square roots, renormalised
+	sum := 0.0
+	for i, p := range chance {
+		tempered[i] = math.Sqrt(p)
+		sum += tempered[i]
+	}
+	for _, tc := range []struct {
+		name string
+		p    Params
+		want func(token int32) float64
+	}{
+		{"raw under temperature", Params{Temperature: 2, TopP: 1, Logprobs: Raw}, func(t int32) float64 { return chance[t] }},
+		{"raw under a filter", Params{Temperature: 1, TopP: 1, TopK: 2, Logprobs: Raw}, func(t int32) float64 { return chance[t] }},
+		{"raw under a minimum length", Params{Temperature: 1, TopP: 1, MinTokens: 1, Stop: []int32{1}, Logprobs: Raw}, func(t int32) float64 { return chance[t] }},
+		{"raw when greedy", Params{TopP: 1, Logprobs: Raw}, func(t int32) float64 { return chance[t] }},
+		{"tempered under temperature", Params{Temperature: 2, TopP: 1, Logprobs: Tempered}, func(t int32) float64 { return tempered[t] / sum }},
+		{"tempered under both", Params{Temperature: 2, TopP: 1, TopK: 2, Logprobs: Tempered}, func(t int32) float64 { return tempered[t] / sum }},
+		{"tempered under a filter", Params{Temperature: 1, TopP: 0.6, Logprobs: Tempered}, func(t int32) float64 { return chance[t] }},
+	} {
+		t.Run(tc.name, func(t *testing.T) {
+			var d drawer
+			for i := range 50 {
+				got := d.draw(logits, &tc.p, false, (float64(i)+0.5)/50)
+				if want := tc.want(got.token); math.Abs(math.Exp(float64(got.logprob))-want) > 1e-6 {
+					t.Fatalf("token %d has probability %v, want %v", got.token, math.Exp(float64(got.logprob)), want)
+				}
+				plain := tc.p
+				plain.Logprobs = Drawn
+				if same := d.draw(logits, &plain, false, (float64(i)+0.5)/50); same.token != got.token || same.entropy != got.entropy {
+					t.Fatal("what is reported changes what is drawn")
+				}
+			}
+		})
+	}
+}

@@ -7,16 +7,29 @@ import (
 	"slices"
 )
 
+// Distribution is one that log-probabilities can be of.
+type Distribution uint8
+
+// Drawn: the one drawn from; of temperature 1 where that is 0. Raw: the model's, of temperature 1 and
+// before anything is removed. Tempered: after temperature (1 where that is 0), before anything is
+// removed.
+const (
+	Drawn Distribution = iota
+	Raw
+	Tempered
+)
+
 // Params say how tokens are drawn and when a sequence ends.
 type Params struct {
-	MaxTokens   int     // sampled tokens in all, the request's prefix included; at least 1
-	MinTokens   int     // stop tokens cannot be drawn before that many; prefix included
-	Temperature float64 // 0 = the likeliest token; log-probabilities are then of temperature 1
-	TopP        float64 // keep the smallest set of likeliest tokens with this probability; 1 = off
-	TopK        int     // keep the K likeliest tokens; 0 = off
-	MinP        float64 // keep tokens at least this likely relative to the likeliest; 0 = off
-	Stop        []int32 // a sequence ends with the first of these, which is kept
-	Seed        uint64  // key of the random stream
+	MaxTokens   int          // sampled tokens in all, the request's prefix included; at least 1
+	MinTokens   int          // stop tokens cannot be drawn before that many; prefix included
+	Temperature float64      // 0 = the likeliest token; log-probabilities are then of temperature 1
+	TopP        float64      // keep the smallest set of likeliest tokens with this probability; 1 = off
+	TopK        int          // keep the K likeliest tokens; 0 = off
+	MinP        float64      // keep tokens at least this likely relative to the likeliest; 0 = off
+	Stop        []int32      // a sequence ends with the first of these, which is kept
+	Seed        uint64       // key of the random stream
+	Logprobs    Distribution // that the reported log-probabilities are of
 }
 
 // Filtered says whether the distribution drawn from is other than the tempered one.

@@ -159,6 +159,20 @@ func logprobKind(p engine.Params) engine.LogprobKind {
 	return engine.LogprobTempered
 }
 
+// distributions are the decoder's names of what a caller may want.
+var distributions = [...]generate.Distribution{
+	engine.LogprobUnknown: generate.Drawn, engine.LogprobRaw: generate.Raw,
+	engine.LogprobTempered: generate.Tempered, engine.LogprobProcessed: generate.Drawn,
+}
+
+// kindOf is of which distribution the log-probabilities of a call are.
+func kindOf(r engine.SampleRequest) engine.LogprobKind {
+	if r.Kind != engine.LogprobUnknown {
+		return r.Kind
+	}
+	return logprobKind(r.Params)
+}
+
 func params(p engine.Params) generate.Params {
 	return generate.Params{
 		MaxTokens: p.MaxTokens, MinTokens: p.MinTokens, Temperature: p.Temperature,

@@ -295,3 +295,27 @@ func TestManyCallersSampleScoreAndPublishAtOnce(t *testing.T) {
 	}
 	wg.Wait()
 }
+
+func TestACallGetsTheLogProbabilitiesItAsksFor(t *testing.T) {
+	e, ref := start(t, local.Options{})
+	r := request(ref, 3, 30)
+	r.Params.Temperature, r.Params.TopK, r.Kind = 0.7, 5, engine.LogprobRaw
+	res, err := e.Sample(t.Context(), r)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, q := range res.Seqs {
+		scores, _, err := e.Score(t.Context(), ref, [][]int32{append(append([]int32(nil), r.Prompt...), q.Tokens...)})
+		if err != nil {
+			t.Fatal(err)
+		}
+		if q.Kind != engine.LogprobRaw {
+			t.Errorf("kind is %d, want raw", q.Kind)
+		}
+		for i, l := range q.Logprobs {
+			if want := scores[0][len(r.Prompt)+i]; math.Abs(float64(l-want)) > 1e-5 {
+				t.Errorf("token %d has log-probability %v, the policy's is %v", i, l, want)
+			}
+		}
+	}
+}

@@ -80,9 +80,11 @@ func (e *Engine) collect() (inbox, cancels []*call, retired []*generate.Policy, 
 
 // submit puts the call into the batch, or answers it with why that is not possible.
 func (c *call) submit(d *generate.Decoder, e *Engine) {
+	params := params(c.req.Params)
+	params.Logprobs = distributions[c.req.Kind]
 	c.job, c.err = d.Submit(generate.Request{
 		Policy: c.from.policy, Prompt: c.req.Prompt, Prefix: c.req.Prefix, N: c.req.N, First: c.req.First,
-		Params: params(c.req.Params),
+		Params: params,
 		Notify: func(ev generate.Event) {
 			switch ev {
 			case generate.Started:

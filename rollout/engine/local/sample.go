@@ -104,7 +104,7 @@ func (c *call) outcome(ctx context.Context, op string) error {
 
 // result turns the job's sequences into the engine's.
 func (c *call) result(name string) engine.SampleResult {
-	kind := logprobKind(c.req.Params)
+	kind := kindOf(c.req)
 	seqs := c.job.Sequences()
 	out := engine.SampleResult{
 		Seqs:         make([]engine.Sequence, len(seqs)),

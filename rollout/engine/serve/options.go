@@ -25,6 +25,8 @@ type Options struct {
 	Observer engine.Observer
 	// Tokenizer turns text into ids and back. Nil: prompts must be ids, and answers have no text.
 	Tokenizer tokenizer.Tokenizer
+	// Chat renders conversations. Nil: chats are refused.
+	Chat ChatTemplate
 	// BOS is put before prompts given as text, unless the request says not to.
 	BOS []int32
 	// EOS are the tokens that end a sequence unless the request ignores them.
@@ -39,6 +41,10 @@ type Options struct {
 	APIKey string
 	// Roots are the directories that weights may be loaded from. None: no loading from disk.
 	Roots []string
+	// VLLMLogprobs is of which distribution vLLM's endpoints tell log-probabilities, as its flag
+	// --logprobs-mode says: LogprobRaw, the default, or LogprobProcessed. SGLang's tell the tempered
+	// ones and llama-server's the raw ones, as those servers do.
+	VLLMLogprobs engine.LogprobKind
 	// Version is what /version says. Default "pith".
 	Version string
 
@@ -82,6 +88,7 @@ func (o *Options) complete() error {
 	}
 	or(&o.ModelPath, o.Model)
 	or(&o.Version, "pith")
+	or(&o.VLLMLogprobs, engine.LogprobRaw)
 	or(&o.MaxBody, 32<<20)
 	or(&o.MaxN, 1024)
 	or(&o.MaxPrompts, 1024)
@@ -126,6 +133,7 @@ type Server struct {
 	resumed  chan struct{} // closed at resume
 	draining bool
 
+	update  staged
 	loading chan struct{} // holds a token: one change of weights at a time
 	count   counters
 }

@@ -18,6 +18,7 @@ type work struct {
 	n      int
 	first  int // index of the first sample in the random stream
 	params engine.Params
+	kind   engine.LogprobKind
 	score  bool // log-probabilities of the prompt are wanted
 	// watch, where set, sees the tokens of every sample as they come, from several goroutines for
 	// several samples. It says how many of these the sample keeps, and whether it goes on after them.
@@ -176,7 +177,7 @@ func (s *Server) call(ctx context.Context, w *work, p *policy, out *outcome, fro
 	samples := out.samples[from : from+n]
 	before := len(samples[0].tokens)
 	r := engine.SampleRequest{ID: w.id, Policy: p.ref, Prompt: w.prompt, Prefix: samples[0].tokens[:before:before],
-		N: n, First: w.first + from, Params: w.params}
+		N: n, First: w.first + from, Params: w.params, Kind: w.kind}
 	seen := make([]int, n) // tokens of this call that watch has had
 	show := func(i int, tokens []int32, logprobs []float32) {
 		if samples[i].cut || len(tokens) == 0 {
@@ -208,6 +209,9 @@ func (s *Server) call(ctx context.Context, w *work, p *policy, out *outcome, fro
 	cut := false
 	for i := range res.Seqs {
 		q := &res.Seqs[i]
+		if w.kind != engine.LogprobUnknown && q.Kind != w.kind && len(q.Tokens) > 0 && !s.sameKind(q.Kind, w) {
+			return &engine.Error{Class: engine.Unsupported, Op: "sample", Msg: "the engine behind this server does not give log-probabilities of this kind"}
+		}
 		if len(q.Logprobs) != len(q.Tokens) {
 			return &engine.Error{Class: engine.Malformed, Op: "sample", Msg: "the engine's log-probabilities do not match its tokens"}
 		}
@@ -226,6 +230,14 @@ func (s *Server) call(ctx context.Context, w *work, p *policy, out *outcome, fro
 		return nil // the cancellation was ours
 	}
 	return err
+}
+
+// sameKind says whether another kind of log-probability is the one that was wanted, because nothing
+// tells the distributions apart: temperature 1 (or 0, where those of 1 are told) and no filter.
+func (s *Server) sameKind(got engine.LogprobKind, w *work) bool {
+	p := w.params
+	plain := (p.Temperature == 1 || p.Temperature == 0) && p.TopP == 1 && p.TopK == 0 && p.MinP == 0 && p.MinTokens == 0
+	return plain && got != engine.LogprobUnknown
 }
 
 // take appends what one call has drawn.

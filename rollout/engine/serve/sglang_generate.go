@@ -294,7 +294,7 @@ func (v *sglangSampling) params(s *Server) (engine.Params, error) {
 
 func (c *sglangCall) work(i int) *work {
 	p := &c.parts[i]
-	return &work{id: p.id, model: p.model, prompt: p.prompt, n: p.n, first: p.raw.Custom.First, params: p.params, score: p.from >= 0}
+	return &work{id: p.id, model: p.model, prompt: p.prompt, n: p.n, first: p.raw.Custom.First, params: p.params, kind: engine.LogprobTempered, score: p.from >= 0}
 }
 
 // answer is one continuation.

@@ -158,7 +158,7 @@ func (s *Server) fits(prompt, maxTokens int) error {
 
 // work is prompt i as the runner takes it.
 func (c *completion) work(i int) *work {
-	return &work{id: c.id, model: c.req.Model, prompt: c.prompts[i], n: c.n, first: c.req.XArgs.First, params: c.params,
+	return &work{id: c.id, model: c.req.Model, prompt: c.prompts[i], n: c.n, first: c.req.XArgs.First, params: c.params, kind: c.s.o.VLLMLogprobs,
 		score: c.req.PromptLogprobs != nil || c.req.Echo && c.req.Logprobs != nil}
 }
 

@@ -92,7 +92,7 @@ func (s *Server) readGeneration(r *http.Request) (*generation, error) {
 	}
 	g := &generation{s: s, req: req, id: "generate-tokens-" + requestID(r, req.RequestID), model: req.Model, created: time.Now().Unix()}
 	or(&g.model, s.o.Model)
-	g.work = &work{id: g.id, model: req.Model, prompt: req.TokenIDs, n: n, first: sp.ExtraArgs.First, params: params, score: sp.PromptLogprobs != nil}
+	g.work = &work{id: g.id, model: req.Model, prompt: req.TokenIDs, n: n, first: sp.ExtraArgs.First, params: params, kind: s.o.VLLMLogprobs, score: sp.PromptLogprobs != nil}
 	return g, nil
 }
 
