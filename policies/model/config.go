@@ -31,6 +31,7 @@ type Config struct {
 	MaxContext       int     `json:"max_context"`  // positions, prompt and response together
 	RMSNormEps       float64 `json:"rms_norm_eps"`
 	RopeTheta        float64 `json:"rope_theta"`
+	Rope             Rope    `json:"rope,omitzero"`  // how angles are stretched for long contexts
 	QKNorm           bool    `json:"qk_norm"`        // qwen3 only, and always there
 	AttentionBias    bool    `json:"attention_bias"` // qwen2 only, and always there; on q, k and v
 	TieEmbeddings    bool    `json:"tie_embeddings"` // the output projection is the embedding
@@ -90,6 +91,9 @@ func (c Config) Validate() error {
 	}
 	if !(c.RopeTheta > 1) || math.IsInf(c.RopeTheta, 0) {
 		bad("rope_theta is %v, want a finite number above 1", c.RopeTheta)
+	}
+	if err := c.Rope.validate(); err != nil {
+		errs = append(errs, err)
 	}
 	if want := c.Arch == Qwen3; c.QKNorm != want {
 		bad("qk_norm is %v, but %s always has %v", c.QKNorm, c.Arch, want)

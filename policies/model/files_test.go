@@ -1,6 +1,7 @@
 package model
 
 import (
+	"bytes"
 	"encoding/json"
 	"errors"
 	"fmt"
@@ -75,6 +76,86 @@ func TestHalfSizeFilesLoadAsRounded(t *testing.T) {
 	}
 	if twice, err := Load(again); err != nil || twice.Digest() != back.Digest() {
 		t.Errorf("rounding twice changes something (%v)", err)
+	}
+}
+
+func TestShardsStayBelowTheLimit(t *testing.T) {
+	w := NewWeights(qwen3)
+	w.Init(1, InitOptions{})
+	for _, tc := range []struct {
+		name  string
+		o     []SaveOption
+		limit int64
+		files int // at least
+	}{
+		{"one file", []SaveOption{ShardSize(1 << 20)}, 1 << 20, 1},
+		{"float32", []SaveOption{ShardSize(1000)}, 1000, 4},
+		{"bfloat16", []SaveOption{BF16(), ShardSize(1000)}, 1000, 2},
+		{"smaller than a tensor", []SaveOption{ShardSize(1)}, 4 * 8 * 12, len(w.tensors)},
+	} {
+		t.Run(tc.name, func(t *testing.T) {
+			dir := t.TempDir()
+			if err := counted(llama).Save(dir, ShardSize(700)); err != nil { // to be replaced
+				t.Fatal(err)
+			}
+			if err := w.Save(dir, tc.o...); err != nil {
+				t.Fatal(err)
+			}
+			names, err := filepath.Glob(filepath.Join(dir, "*.safetensors"))
+			if err != nil || len(names) < tc.files || tc.files == 1 && len(names) != 1 {
+				t.Errorf("files are %v (%v)", names, err)
+			}
+			for _, name := range names {
+				b, err := os.ReadFile(name)
+				if err != nil {
+					t.Fatal(err)
+				}
+				f, err := safetensors.Open(bytes.NewReader(b), int64(len(b)))
+				if err != nil {
+					t.Fatal(err)
+				}
+				if last := f.Entries()[len(f.Entries())-1]; last.End > tc.limit {
+					t.Errorf("%s holds %d bytes", name, last.End)
+				}
+			}
+			back, err := Load(dir)
+			if err != nil {
+				t.Fatal(err)
+			}
+			one := t.TempDir()
+			if err := w.Save(one, tc.o[:len(tc.o)-1]...); err != nil {
+				t.Fatal(err)
+			}
+			if want, err := Load(one); err != nil || back.Digest() != want.Digest() {
+				t.Errorf("the shards hold something else (%v)", err)
+			}
+		})
+	}
+}
+
+func TestHalfPrecisionRefusesWhatItCannotHold(t *testing.T) {
+	w := NewWeights(llama)
+	w.Init(1, InitOptions{})
+	if err := w.Save(t.TempDir(), F16()); err != nil {
+		t.Error(err)
+	}
+	w.Flat()[3] = 65520
+	if err := w.Save(t.TempDir(), F16()); err == nil || !strings.Contains(err.Error(), `"model.embed_tokens.weight", element 3 is 65520`) {
+		t.Errorf("error is %v", err)
+	}
+}
+
+func TestStretchedRopeSurvivesSaving(t *testing.T) {
+	for _, r := range []Rope{{Type: RopeLinear, Factor: 2.5}, {RopeLlama3, 32, 1, 4, 8192}} {
+		c := llama
+		c.Rope = r
+		dir := t.TempDir()
+		if err := counted(c).Save(dir); err != nil {
+			t.Fatal(err)
+		}
+		if got, err := LoadConfig(dir); err != nil || got != c {
+			t.Errorf("got %+v (%v), want %+v", got, err, c)
+		}
 	}
 }
 
@@ -233,8 +314,14 @@ func TestForeignConfigsAreUnderstood(t *testing.T) {
 		{"qwen2", with("model_type", "qwen2", "use_sliding_window", false), func(c *Config) { c.Arch, c.AttentionBias, c.BOS, c.EOS = Qwen2, true, -1, -1 }, ""},
 		{"qwen3", with("model_type", "qwen3"), func(c *Config) { c.Arch, c.QKNorm, c.HeadDim, c.BOS, c.EOS = Qwen3, true, 128, -1, -1 }, ""},
 		{"another family", with("model_type", "gemma3"), nil, `model_type "gemma3" is not supported`},
-		{"scaled rope", with("rope_scaling", map[string]any{"rope_type": "llama3", "factor": 8}), nil, `rope type "llama3"`},
-		{"scaled rope, old key", with("rope_scaling", map[string]any{"type": "linear", "factor": 8}), nil, `rope type "linear"`},
+		{"rope of Llama 3.1", with("rope_scaling", map[string]any{"rope_type": "llama3", "factor": 8, "low_freq_factor": 1, "high_freq_factor": 4, "original_max_position_embeddings": 8192}),
+			func(c *Config) { c.Rope = Rope{RopeLlama3, 8, 1, 4, 8192} }, ""},
+		{"rope of Llama 3.1 by transformers 5", with("rope_parameters", map[string]any{"rope_type": "llama3", "rope_theta": 5e5, "factor": 8, "low_freq_factor": 1, "high_freq_factor": 4, "original_max_position_embeddings": 8192}),
+			func(c *Config) { c.Rope, c.RopeTheta = Rope{RopeLlama3, 8, 1, 4, 8192}, 5e5 }, ""},
+		{"linear rope, old key", with("rope_scaling", map[string]any{"type": "linear", "factor": 8}), func(c *Config) { c.Rope = Rope{Type: RopeLinear, Factor: 8} }, ""},
+		{"another rope", with("rope_scaling", map[string]any{"rope_type": "yarn", "factor": 8}), nil, `rope type "yarn" is not supported`},
+		{"rope of Llama 3.1 without its bounds", with("rope_scaling", map[string]any{"rope_type": "llama3", "factor": 8}), nil, "low_freq_factor 0"},
+		{"shrunk rope", with("rope_scaling", map[string]any{"rope_type": "linear", "factor": 0.5}), nil, "rope factor is 0.5"},
 		{"partial rope", with("rope_parameters", map[string]any{"partial_rotary_factor": 0.5}), nil, "partial_rotary_factor 0.5"},
 		{"another activation", with("hidden_act", "gelu"), nil, `hidden_act "gelu"`},
 		{"attention bias", with("attention_bias", true), nil, "attention_bias true"},

@@ -38,11 +38,28 @@ type hfConfig struct {
 	UseCache      *bool           `json:"use_cache,omitempty"`
 }
 
+// hfRope is rope_parameters, or rope_scaling without the theta.
 type hfRope struct {
-	Type    string   `json:"rope_type"`
+	Rope
 	OldType string   `json:"type,omitempty"`
 	Theta   *float64 `json:"rope_theta,omitempty"`
 	Partial *float64 `json:"partial_rotary_factor,omitempty"`
+}
+
+// rope is the stretching that the keys ask for; keys that no type here reads are left out, as
+// readers of this file do.
+func (h *hfRope) rope() Rope {
+	r := h.Rope
+	if r.Type == "" {
+		r.Type = h.OldType
+	}
+	switch r.Type {
+	case "", "default":
+		return Rope{}
+	case RopeLinear:
+		return Rope{Type: r.Type, Factor: r.Factor}
+	}
+	return r
 }
 
 // hfToken is a token id: a number, null, or (eos only, in practice) a list, of which the first
@@ -103,6 +120,9 @@ func (c Config) MarshalHF(torchDType string) ([]byte, error) {
 	case Qwen3:
 		h.HeadDim, h.AttentionBias, h.Sliding = &c.HeadDim, &no, &no
 	}
+	if c.Rope != (Rope{}) {
+		h.RopeScaling = &hfRope{Rope: c.Rope}
+	}
 	b, err := json.MarshalIndent(h, "", "  ")
 	return append(b, '\n'), err
 }
@@ -124,8 +144,11 @@ func ParseHF(text []byte) (Config, error) {
 		QKNorm: h.ModelType == Qwen3, AttentionBias: h.ModelType == Qwen2,
 		BOS: -1, EOS: -1, PAD: -1,
 	}
+	if h.RopeScaling != nil {
+		c.Rope = h.RopeScaling.rope()
+	}
 	if h.Rope != nil {
-		c.RopeTheta = or(h.Rope.Theta, c.RopeTheta)
+		c.Rope, c.RopeTheta = h.Rope.rope(), or(h.Rope.Theta, c.RopeTheta)
 	}
 	if h.ModelType == Llama { // the class defaults
 		c.BOS, c.EOS = 1, 2
@@ -176,12 +199,8 @@ func (h hfConfig) supported() error {
 		if r == nil {
 			continue
 		}
-		kind := r.Type
-		if kind == "" {
-			kind = r.OldType
-		}
-		if kind != "" && kind != "default" {
-			return fmt.Errorf("rope type %q is not supported, only default", kind)
+		if err := r.rope().validate(); err != nil {
+			return err
 		}
 		if p := or(r.Partial, 1); p != 1 {
 			return fmt.Errorf("partial_rotary_factor %v is not supported", p)

@@ -222,7 +222,7 @@ func TestInitialWeightsArePinned(t *testing.T) {
 }
 
 func TestRotaryTableHoldsTheAngles(t *testing.T) {
-	r := NewRotary(32, 300, 1000)
+	r := NewRotary(Config{HeadDim: 32, RopeTheta: 1000}.Frequencies(), 300)
 	for _, p := range []int{0, 1, 7, 299} {
 		cos, sin := r.At(p)
 		for j := range 16 {

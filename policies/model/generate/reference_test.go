@@ -41,9 +41,15 @@ func reference(w *model.Weights, tokens []int32) [][]float64 {
 		}
 		return out
 	}
+	frequencies := c.Frequencies()
+	if c.Rope == (model.Rope{}) { // by the formula, without the code that the kernels use
+		for j := range frequencies {
+			frequencies[j] = math.Pow(c.RopeTheta, -2*float64(j)/float64(d))
+		}
+	}
 	rotate := func(x []float64, pos int) {
 		for j := range d / 2 {
-			sin, cos := math.Sincos(float64(pos) * math.Pow(c.RopeTheta, -2*float64(j)/float64(d)))
+			sin, cos := math.Sincos(float64(pos) * frequencies[j])
 			x[j], x[j+d/2] = x[j]*cos-x[j+d/2]*sin, x[j+d/2]*cos+x[j]*sin
 		}
 	}

@@ -15,6 +15,7 @@ type rotaryCache struct {
 	key struct {
 		dim, n int
 		theta  float64
+		rope   model.Rope
 	}
 	table *model.Rotary
 }
@@ -23,9 +24,9 @@ func (r *rotaryCache) get(c model.Config) *model.Rotary {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	key := r.key
-	key.dim, key.n, key.theta = c.HeadDim, c.MaxContext, c.RopeTheta
+	key.dim, key.n, key.theta, key.rope = c.HeadDim, c.MaxContext, c.RopeTheta, c.Rope
 	if r.table == nil || key != r.key {
-		r.key, r.table = key, model.NewRotary(c.HeadDim, c.MaxContext, c.RopeTheta)
+		r.key, r.table = key, model.NewRotary(c.Frequencies(), c.MaxContext)
 	}
 	return r.table
 }

@@ -52,7 +52,7 @@ func newBuilder[T Float](c model.Config, prog *program[T], train bool) *builder[
 	return &builder[T]{
 		config:  c,
 		lay:     prog.lay,
-		rope:    newRope[T](c.HeadDim, min(c.MaxContext, prog.lay.capacity), c.RopeTheta),
+		rope:    newRope[T](c.Frequencies(), min(c.MaxContext, prog.lay.capacity)),
 		tokens:  prog.tokens,
 		part:    new([]T),
 		scratch: &sync.Pool{New: func() any { return new(attentionScratch[T]) }},

@@ -372,7 +372,8 @@ func TestBatchesThatCannotRunAreRefused(t *testing.T) {
 }
 
 func TestRotaryAnglesAreThoseOfTheSampler(t *testing.T) {
-	got, want := newRope[float32](32, 288, 1000), model.NewRotary(32, 288, 1000)
+	f := model.Config{HeadDim: 32, RopeTheta: 1000}.Frequencies()
+	got, want := newRope[float32](f, 288), model.NewRotary(f, 288)
 	if !slices.Equal(got.cos, want.Cos) || !slices.Equal(got.sin, want.Sin) {
 		t.Error("the learner turns by other angles than the sampler")
 	}

@@ -50,3 +50,46 @@ func toBrain(x float32) uint16 {
 	}
 	return uint16((b + 0x7fff + b>>16&1) >> 16)
 }
+
+// toHalf rounds to IEEE 754 binary16, to nearest with ties to even. What is too large becomes an
+// infinity, and a NaN stays a (quiet) NaN.
+func toHalf(x float32) uint16 {
+	b := math.Float32bits(x)
+	sign, exp, frac := uint16(b>>16&0x8000), int(b>>23&0xff)-127+15, b&0x7fffff
+	switch {
+	case x != x:
+		return sign | 0x7e00
+	case exp >= 0x1f:
+		return sign | 0x7c00
+	case exp < -10: // below half of the smallest subnormal
+		return sign
+	case exp <= 0: // subnormal: shift the significand, the leading one included
+		frac |= 0x800000
+		shift := uint(14 - exp)
+		return sign + uint16((frac+1<<(shift-1)-1+frac>>shift&1)>>shift)
+	}
+	// A carry out of the fraction raises the exponent, up to infinity, as it should.
+	return sign + uint16((uint32(exp)<<23|frac+(0xfff+frac>>13&1))>>13)
+}
+
+// Append appends the little-endian bytes of v as elements of type as, F32, F16 or BF16, rounded to
+// nearest with ties to even.
+func Append(b []byte, as DType, v []float32) []byte {
+	switch as {
+	case BF16:
+		for _, x := range v {
+			b = binary.LittleEndian.AppendUint16(b, toBrain(x))
+		}
+	case F16:
+		for _, x := range v {
+			b = binary.LittleEndian.AppendUint16(b, toHalf(x))
+		}
+	case F32:
+		for _, x := range v {
+			b = binary.LittleEndian.AppendUint32(b, math.Float32bits(x))
+		}
+	default:
+		panic("safetensors: cannot write type " + string(as))
+	}
+	return b
+}

@@ -36,6 +36,9 @@ var sizes = map[DType]int64{
 	"I64": 8, "U64": 8, F64: 8, "C64": 8,
 }
 
+// Size is the bytes of one element, 0 for a type that the format does not have.
+func (t DType) Size() int64 { return sizes[t] }
+
 // Entry describes one tensor. Begin and End are relative to the buffer.
 type Entry struct {
 	Name       string

@@ -175,8 +175,8 @@ func TestTensorsThatDoNotFitTheirShapeAreNotWritten(t *testing.T) {
 			t.Errorf("%s: no error", name)
 		}
 	}
-	if err := Write(&bytes.Buffer{}, nil, nil, F16); err == nil {
-		t.Error("F16: no error")
+	if err := Write(&bytes.Buffer{}, nil, nil, F64); err == nil {
+		t.Error("F64: no error")
 	}
 }
 
@@ -222,4 +222,40 @@ func FuzzOpen(f *testing.F) {
 			}
 		}
 	})
+}
+
+// Every half-precision number survives, and what lies between two goes to the nearer, ties to even.
+func TestHalfPrecisionRoundsToNearestEven(t *testing.T) {
+	for h := range 1 << 16 {
+		h := uint16(h)
+		x := fromHalf(h)
+		if x != x {
+			continue
+		}
+		if got := toHalf(x); got != h {
+			t.Fatalf("%v is stored as %#04x, want %#04x", x, got, h)
+		}
+		if h&0x7fff >= 0x7bff {
+			continue
+		}
+		next := fromHalf(h + 1) // of larger magnitude
+		mid := (x + next) / 2   // exact
+		even := h + h&1
+		for _, tc := range []struct {
+			x    float32
+			want uint16
+		}{{mid, even}, {math.Nextafter32(mid, x), h}, {math.Nextafter32(mid, next), h + 1}} {
+			if got := toHalf(tc.x); got != tc.want {
+				t.Fatalf("%v between %v and %v is stored as %#04x, want %#04x", tc.x, x, next, got, tc.want)
+			}
+		}
+	}
+	for x, want := range map[float32]uint16{65519: 0x7bff, 65520: 0x7c00, -1e30: 0xfc00, 1e-30: 0, -1e-30: 0x8000, 0x1p-25: 0, 0x1.1p-25: 1} {
+		if got := toHalf(x); got != want {
+			t.Errorf("%v is stored as %#04x, want %#04x", x, got, want)
+		}
+	}
+	if x := fromHalf(toHalf(float32(math.NaN()))); x == x {
+		t.Errorf("NaN became %v", x)
+	}
 }

@@ -5,14 +5,13 @@ import (
 	"encoding/json"
 	"fmt"
 	"io"
-	"math"
 )
 
-// Write stores the tensors in the given order as F32 or BF16. The header is padded with spaces so
+// Write stores the tensors in the given order as F32, F16 or BF16. The header is padded with spaces so
 // that the buffer begins at a multiple of eight bytes.
 func Write(w io.Writer, tensors []Tensor, metadata map[string]string, as DType) error {
-	if as != F32 && as != BF16 {
-		return fmt.Errorf("safetensors: cannot write type %q, only F32 and BF16", as)
+	if as != F32 && as != F16 && as != BF16 {
+		return fmt.Errorf("safetensors: cannot write type %q, only F32, F16 and BF16", as)
 	}
 	head, err := header(tensors, metadata, as)
 	if err != nil {
@@ -25,14 +24,7 @@ func Write(w io.Writer, tensors []Tensor, metadata map[string]string, as DType) 
 	for _, t := range tensors {
 		for data := t.Data; len(data) > 0; {
 			k := min(len(data), cap(buf)/4)
-			buf = buf[:0]
-			for _, x := range data[:k] {
-				if as == BF16 {
-					buf = binary.LittleEndian.AppendUint16(buf, toBrain(x))
-				} else {
-					buf = binary.LittleEndian.AppendUint32(buf, math.Float32bits(x))
-				}
-			}
+			buf = Append(buf[:0], as, data[:k])
 			if _, err := w.Write(buf); err != nil {
 				return err
 			}
