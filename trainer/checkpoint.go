@@ -34,11 +34,15 @@ type state struct {
 	Controllers map[string]json.RawMessage `json:"controllers,omitempty"`
 }
 
+// saver is a tokenizer that can write its files.
+type saver interface{ Save(dir string) error }
+
 func checkpointName(step int64) string { return fmt.Sprintf("step-%06d", step) }
 
 // saveCheckpoint writes a checkpoint so that a crash leaves the whole of it or none, and removes
 // all but the newest keep.
-func saveCheckpoint(run string, s state, l learner.Learner, keep int) error {
+// vocabulary makes the learner's directory one that other tools can load.
+func saveCheckpoint(run string, s state, l learner.Learner, vocabulary saver, keep int) error {
 	dir := filepath.Join(run, checkpointsDir)
 	tmp := filepath.Join(dir, "."+checkpointName(s.Step)+".tmp")
 	fail := func(err error) error {
@@ -52,6 +56,11 @@ func saveCheckpoint(run string, s state, l learner.Learner, keep int) error {
 	}
 	if err := l.Save(filepath.Join(tmp, learnerDir)); err != nil {
 		return fail(err)
+	}
+	if vocabulary != nil {
+		if err := vocabulary.Save(filepath.Join(tmp, learnerDir)); err != nil {
+			return fail(err)
+		}
 	}
 	text, err := json.MarshalIndent(s, "", "  ")
 	if err != nil {

@@ -106,7 +106,8 @@ func (t *Trainer) checkpoint(step int64) error {
 		return fmt.Errorf("checkpoint of step %d: %w", step, err)
 	}
 	t.state.Consumed = t.admission.consumed
-	return saveCheckpoint(t.dir, t.state, t.learner, t.config.Checkpoint.Keep)
+	vocabulary, _ := t.parts.tokenizer.(saver)
+	return saveCheckpoint(t.dir, t.state, t.learner, vocabulary, t.config.Checkpoint.Keep)
 }
 
 // conclude notes the time of the last evaluation and folds the timings together when all is done.

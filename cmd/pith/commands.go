@@ -5,7 +5,22 @@ import "github.com/spf13/cobra"
 // commands is everything that pith can do.
 func commands(io stdio) []*cobra.Command {
 	return []*cobra.Command{
-		newTrain(io), newSweep(io), newReport(io), newCompare(io), newDiff(io), newTraces(io), newScore(io), newLint(io), newMethods(io),
-		newGrade(io), newWorker(io), newWatchCommand(io), newPretrain(io), newConfig(io), newData(io), newVersion(io),
+		newTrain(io),
+		newSweep(io),
+		newEval(io),
+		newReport(io),
+		newCompare(io),
+		newDiff(io),
+		newWatchCommand(io),
+		newTraces(io),
+		newScore(io),
+		newLint(io),
+		newMethods(io),
+		newGrade(io),
+		newWorker(io),
+		newPretrain(io),
+		newConfig(io),
+		newData(io),
+		newVersion(io),
 	}
 }

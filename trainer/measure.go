@@ -1,0 +1,161 @@
+package trainer
+
+import (
+	"cmp"
+	"context"
+	"encoding/json"
+	"fmt"
+	"os"
+	"path/filepath"
+	"sync"
+	"sync/atomic"
+
+	"golang.org/x/sync/errgroup"
+
+	"pith/configs"
+	"pith/datasets"
+	"pith/policies/kernel"
+	"pith/rollout/engine"
+	"pith/rollout/engine/local"
+	"pith/rollout/strategy"
+	"pith/traces"
+)
+
+// MeasureOptions say how a policy is measured outside of a run.
+type MeasureOptions struct {
+	Problems    int     // held-out problems, those that runs of the same seed and data evaluate on
+	Samples     int     // responses to each
+	Temperature float64 // 0 = greedy
+	MaxTokens   int     // 0 = as the config evaluates
+	Step        int64   // recorded: the learner step of the policy
+	Progress    func(done, of int)
+}
+
+// Decoding names how the policy is decoded, as evaluations of a run do.
+func (o MeasureOptions) Decoding() string {
+	if o.Temperature == 0 {
+		return greedy
+	}
+	return sampled
+}
+
+// Measure samples responses of the config's policy to held-out problems on the local engine, with the
+// config's strategy and grader, and judges them. Rows come in the order of the problems, sample by
+// sample; with one sample and the same temperature they are those that a run logs as its evaluation.
+func Measure(ctx context.Context, c configs.Config, o MeasureOptions) ([]traces.Trace, error) {
+	if c.Engine.Kind != "local" {
+		return nil, fmt.Errorf("engine.kind: policies are measured on the local engine, not on %s; add --set engine.kind=local", c.Engine.Kind)
+	}
+	p, err := open(c)
+	if err != nil {
+		return nil, err
+	}
+	if c.Engine.Threads > 0 {
+		kernel.SetThreads(c.Engine.Threads)
+	}
+	options, err := json.Marshal(c.Rollout.Params)
+	if err != nil {
+		return nil, fmt.Errorf("rollout.params: %w", err)
+	}
+	if len(c.Rollout.Params) == 0 {
+		options = nil
+	}
+	s, err := strategy.New(c.Rollout.Strategy, options)
+	if err != nil {
+		return nil, err
+	}
+	e := local.New(local.Options{Slots: c.Engine.Slots, MaxContext: p.maxContext(c)})
+	defer e.Close()
+	policy := engine.PolicyRef{ID: policyName(o.Step), Step: o.Step}
+	if _, err := e.Publish(ctx, engine.Artifact{Policy: policy, Kind: engine.ArtifactMemory, Handle: p.weights}); err != nil {
+		return nil, err
+	}
+	caps, err := e.Caps(ctx)
+	if err != nil {
+		return nil, err
+	}
+	var stops []int32
+	if id, ok := p.tokenizer.ID(p.family.Markers.EOS); ok {
+		stops = append(stops, id)
+	}
+	if o.MaxTokens > 0 {
+		c.Eval.MaxTokens = o.MaxTokens
+	}
+	w := workerParts(p.family, p.tokenizer, p.grader)
+	tasks := &tasker{config: c, source: p.family.Source, encode: p.tokenizer.Encode, stops: stops, options: options, known: newBeforehand(c, p.family.Budget)}
+	problems := o.Problems
+	if all := p.family.Source.Len(datasets.HeldOut); all > 0 {
+		problems = min(problems, int(all))
+	}
+	rows := make([][]traces.Trace, problems)
+	group, ctx := errgroup.WithContext(ctx)
+	group.SetLimit(max(c.Engine.Slots/max(o.Samples, 1), 1))
+	var done atomic.Int64
+	var said sync.Mutex
+	for i := range problems {
+		t, err := tasks.eval(int64(i), o.Decoding(), o.Temperature, policy)
+		if err != nil {
+			return nil, err
+		}
+		t.N = o.Samples
+		group.Go(func() error {
+			env := &strategy.Env{Sampler: e, Caps: caps, Policy: policy, Tokens: w.Tokens, Markers: w.Markers, Tools: w.Tools, Grader: w.Grader}
+			rollouts, err := s.Run(ctx, env, t)
+			if err != nil {
+				return err
+			}
+			for _, r := range rollouts {
+				x := *r.Trace
+				judge(p.grader, &x)
+				price(c.Prices, &x)
+				x.Status = cmp.Or(x.Status, traces.Evaluated)
+				rows[i] = append(rows[i], x)
+			}
+			if o.Progress != nil {
+				said.Lock()
+				defer said.Unlock()
+				o.Progress(int(done.Add(1)), problems)
+			}
+			return nil
+		})
+	}
+	if err := group.Wait(); err != nil {
+		return nil, err
+	}
+	var out []traces.Trace
+	for _, r := range rows {
+		out = append(out, r...)
+	}
+	return out, nil
+}
+
+// WriteMeasurement writes measured rows as a run directory that holds one evaluation, for every
+// command that reads runs. dir must not hold a run.
+func WriteMeasurement(dir string, c configs.Config, o MeasureOptions, rows []traces.Trace) error {
+	if _, err := os.Stat(filepath.Join(dir, traces.ManifestFile)); err == nil {
+		return fmt.Errorf("%s: %w; choose another --out", dir, ErrExists)
+	}
+	p, err := open(c)
+	if err != nil {
+		return err
+	}
+	m := newManifest(c)
+	m.Dataset, m.Data = p.family.Source.Name(), p.family.Source.Fingerprint()
+	m.Base, m.Parameters = p.weights.Digest(), p.weights.Config.Parameters()
+	evals := filepath.Join(dir, traces.EvalsDir)
+	if err := os.MkdirAll(evals, 0o755); err != nil {
+		return err
+	}
+	meta := map[string]string{"run": c.Run.Name, "manifest": m.Hash}
+	traces.Sort(rows)
+	if err := traces.WriteSegment(evals, traces.SegmentName(o.Step, o.Decoding()), rows, meta); err != nil {
+		return err
+	}
+	e := summariseEval(traces.Eval{
+		Step: o.Step, Policy: policyName(o.Step), Decoding: o.Decoding(), Temperature: o.Temperature, Problems: int64(len(groupsOf(rows))),
+	}, rows)
+	if err := traces.WriteTable(dir, traces.EvalsFile, []traces.Eval{e}, meta); err != nil {
+		return err
+	}
+	return m.write(dir)
+}
