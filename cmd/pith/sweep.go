@@ -3,14 +3,15 @@ package main
 import (
 	"context"
 	"encoding/json"
-	"errors"
 	"fmt"
 	"os"
 	"path/filepath"
+	"strings"
 	"time"
 
 	"github.com/spf13/cobra"
 
+	"pith/analysis/ablation"
 	"pith/trainer/sweep"
 )
 
@@ -121,16 +122,55 @@ func printJSON(io stdio, v any) error {
 
 // conclude compares what there is, and fails where a run has.
 func (f *sweepFlags) conclude(plan *sweep.Plan, state sweep.State) error {
-	var failed []error
-	for _, r := range state.Runs {
-		if r.Status == sweep.Failed {
-			failed = append(failed, fmt.Errorf("%s: %s (%s)", r.Name, r.Error, filepath.Join(f.out, r.Log)))
+	in, failed := compareInput(plan, state, f.out)
+	if len(in.Runs) > 0 {
+		report, err := ablation.Compare(in)
+		if err != nil {
+			return err
+		}
+		if err := ablation.Write(f.out, report); err != nil {
+			return err
+		}
+		line := newStatus(f.io)
+		for _, s := range report.Sentences {
+			line.print(s)
+		}
+		line.print("report: " + filepath.Join(f.out, ablation.HTMLFile))
+		if f.asJSON {
+			if err := report.WriteJSON(f.io.out); err != nil {
+				return err
+			}
 		}
 	}
 	if len(failed) > 0 {
-		return fmt.Errorf("%d of %d runs failed, the others are done: %w", len(failed), len(state.Runs), errors.Join(failed...))
+		return fmt.Errorf("%d of %d runs failed, the others are done: %s", len(failed), len(state.Runs), strings.Join(failed, "; "))
 	}
 	return nil
+}
+
+// compareInput hands the runs of a sweep to the comparison.
+func compareInput(plan *sweep.Plan, state sweep.State, dir string) (in ablation.Input, failed []string) {
+	spec := plan.Spec
+	in = ablation.Input{
+		Name: spec.Name, About: spec.About, Untrained: plan.Untrained(), HardCaps: plan.HardCaps(),
+		Reference: spec.Compare.Reference, Points: spec.Compare.Points, StopRule: plan.StopRule(),
+	}
+	arms := map[string]sweep.Arm{}
+	for _, a := range plan.Arms {
+		arms[a.Name] = a
+	}
+	for _, r := range state.Runs {
+		switch r.Status {
+		case sweep.Done:
+			in.Runs = append(in.Runs, ablation.Run{Arm: r.Arm, Method: arms[r.Arm].Method, Baseline: arms[r.Arm].Baseline, Seed: r.Seed, Dir: filepath.Join(dir, sweep.RunsDir, r.Name)})
+		case sweep.Failed:
+			in.Failed = append(in.Failed, ablation.Excluded{Run: r.Name, Reason: r.Error})
+			failed = append(failed, fmt.Sprintf("%s: %s (%s)", r.Name, r.Error, filepath.Join(dir, r.Log)))
+		case sweep.Stopped:
+			in.Stopped = append(in.Stopped, ablation.Excluded{Run: r.Name, Reason: r.Note})
+		}
+	}
+	return in, failed
 }
 
 // sweepWatch prints a line as a run ends, and on a terminal where those that run stand.

@@ -87,6 +87,9 @@ func writeFile(path string, text []byte) error {
 	}
 	_, err = f.Write(text)
 	if err == nil {
+		err = f.Chmod(0o644)
+	}
+	if err == nil {
 		err = f.Sync()
 	}
 	if closed := f.Close(); err == nil {
