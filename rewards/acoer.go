@@ -12,7 +12,7 @@ type acoerParams struct {
 	Budget    int     `key:"budget" default:"16384" min:"1" doc:"characters of thinking at which the bonus ends, until the controller moves it"`
 	Format    float64 `key:"format_weight" default:"0" min:"0" doc:"weight of a separate 0/1 reward for form (the code gives 1)"`
 	AdaptFrom int     `key:"adapt_from" default:"200" min:"0" doc:"steps observed before the controller acts"`
-	Window    int     `key:"window" default:"100" min:"2" doc:"steps between the two accuracies that the controller compares"`
+	Window    int     `key:"window" default:"100" min:"1" doc:"steps between the two accuracies that the controller compares"`
 	Drop      float64 `key:"drop" default:"0.02" min:"0" doc:"fall of the averaged accuracy over the window that relaxes the bonus"`
 	AlphaMin  float64 `key:"alpha_min" default:"0.01" min:"0" doc:"the controller's lower bound"`
 	AlphaMax  float64 `key:"alpha_max" default:"0.5" min:"0" doc:"the controller's upper bound"`

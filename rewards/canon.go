@@ -8,7 +8,7 @@ type canonParams struct {
 	Beta  float64 `key:"beta" default:"0" doc:"shift towards the high half"`
 }
 
-func canonSpec(name, title, metric, side string, needs Field, formula string) *spec {
+func canonSpec(name, title, metric, side, schedule string, needs Field, formula string) *spec {
 	return &spec{
 		name: name, title: title, family: "objective", verified: InCode,
 		formula: "the group is sorted by " + metric + "; low = first ⌊G/2⌋, high = rest, with mean rewards m_low and m_high\n" + formula,
@@ -24,8 +24,7 @@ func canonSpec(name, title, metric, side string, needs Field, formula string) *s
 		},
 		promises: Promises{Ordered: true},
 		recommended: Recommended{
-			Strategy: "single", GroupSize: 16, Loss: "ppo", Aggregation: "dr_grpo", ClipLow: 0.2, ClipHigh: 0.2, Temperature: 1, Rate: 1e-6,
-			Schedule: "rewards.params.mu: constant, the batch's accuracy, or a cosine with restarts",
+			Strategy: "single", GroupSize: 16, Loss: "ppo", Aggregation: "dr_grpo", ClipLow: 0.2, ClipHigh: 0.28, Temperature: 1, Rate: 1e-6, Schedule: schedule,
 		},
 		params: func() any { return &canonParams{} },
 		bind: func(p any, profile string) *plan {
@@ -44,8 +43,9 @@ func canonSpec(name, title, metric, side string, needs Field, formula string) *s
 	}
 }
 
-var canonLengthSpec = canonSpec("canon_length", "CANON by length: compare the long half with the short half", "length", "high", FieldCorrect|FieldTokens,
+var canonLengthSpec = canonSpec("canon_length", "CANON by length: compare the long half with the short half", "length", "high", "", FieldCorrect|FieldTokens,
 	"high: mu·(alpha·r - m_low + beta) + (1-mu)·(r - m_high)\nlow:  mu·(r - alpha·m_high - beta) + (1-mu)·(r - m_low)")
 
-var canonEntropySpec = canonSpec("canon_entropy", "CANON by entropy: compare the uncertain half with the certain half", "entropy", "low", FieldCorrect|FieldEntropy,
+var canonEntropySpec = canonSpec("canon_entropy", "CANON by entropy: compare the uncertain half with the certain half", "entropy", "low",
+	"rewards.params.mu: a cosine with restarts; the batch's accuracy is the alternative", FieldCorrect|FieldEntropy,
 	"high: mu·(r - alpha·m_low + beta) + (1-mu)·(r - m_high)\nlow:  mu·(alpha·r - m_high - beta) + (1-mu)·(r - m_low)")

@@ -29,7 +29,7 @@ var ceehSpec = &spec{
 		"the paper also gives hard problems an entropy bonus, in the loss with a weight ∝ cos(πt/T), or as the advantage term min(αH, |A|/κ)",
 	},
 	promises:    Promises{ZeroSum: true, Monotone: true, Ordered: true},
-	recommended: Recommended{Strategy: "single", Loss: "ppo", Aggregation: "token_mean", ClipLow: 0.2, ClipHigh: 0.28, Schedule: "loss.params.entropy: ∝ cos(πt/T)"},
+	recommended: Recommended{Strategy: "single", Loss: "ppo", Aggregation: "token_mean", ClipLow: 0.2, ClipHigh: 0.28},
 	params:      func() any { return &ceehParams{} },
 	bind: func(p any, profile string) *plan {
 		o := p.(*ceehParams)

@@ -23,12 +23,13 @@ var dotSpec = &spec{
 	filter: "groups whose rewards after the cut are all equal",
 	notes: []string{
 		"the largest z-score in a group of G is (G-1)/√G: with alpha 3 nothing can be cut below G = 11",
+		"KL-Cov does not clip the ratio, so the script's clip range of 0.2 and its dual clip are inert",
 		"the code grades the cut text again; offline the answer is taken as lost",
 		"token_advantages hold the response's advantage up to T and 0 beyond, where tokens left the update",
 	},
 	promises: Promises{ZeroSum: true, Monotone: true, Ordered: true},
 	recommended: Recommended{
-		Strategy: "single", GroupSize: 32, Loss: "kl_cov", Aggregation: "seq_mean_token_mean", ClipLow: 0.2, ClipHigh: 0.2, DualClip: 10, Temperature: 1, Rate: 1e-6,
+		Strategy: "single", GroupSize: 32, Loss: "kl_cov", Aggregation: "seq_mean_token_mean", Temperature: 1, Rate: 1e-6,
 		Curriculum: "over-generate by clip((1 + sd/mean)/mean of the share that survives the filter over 20 steps, 1.2, 5)",
 	},
 	params: func() any { return &dotParams{} },

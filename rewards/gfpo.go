@@ -94,6 +94,7 @@ var gfpoEfficientSpec = gfpoFixed("gfpo_efficient", "GFPO: train on the response
 var gfpoAdaptiveSpec = func() *spec {
 	sp := gfpoSpec("gfpo_adaptive", "GFPO: keep fewer responses of easier problems", "length, shortest first; keep depends on difficulty")
 	sp.family = "difficulty"
+	sp.recommended.GroupSize = 16
 	sp.formula = "quartiles of the groups' mean rewards so far;  keep = keep_easy in the top quarter, then keep_medium, keep_hard, keep; keep during warm-up\n" + sp.formula
 	sp.source = "arXiv 2508.09726; no code was released. The length of the warm-up is not stated (64 groups here)"
 	sp.optional = []string{"problem.history_accuracy"}

@@ -16,11 +16,10 @@ var kimiLengthSpec = &spec{
 	source:      "arXiv 2501.12599, section 2.3.3; the weight is not stated there",
 	needs:       FieldCorrect | FieldTokens,
 	differences: []string{"no code was released; hkust-nlp/Laser's port uses weight 0.4 with base scores 1 and -0.5"},
-	notes:       []string{"a wrong answer in the longer half is punished for its length", "the paper switches the term on after an initial phase", "with weight above 1 a long right answer can rank below a short wrong one"},
+	notes:       []string{"a wrong answer in the longer half is punished for its length", "the paper switches the term on after an initial phase of unstated length (a schedule of rewards.params.weight)", "with weight above 1 a long right answer can rank below a short wrong one"},
 	promises:    Promises{ZeroSum: true, Monotone: true, Ordered: true, PressesWrong: true},
 	recommended: Recommended{
 		Strategy: "single", GroupSize: 8, Loss: "ppo", Aggregation: "token_mean", ClipLow: 0.2, ClipHigh: 0.2,
-		Schedule: "rewards.params.weight: 0 in an initial phase, then constant",
 	},
 	params: func() any { return &kimiParams{} },
 	bind: func(p any, profile string) *plan {

@@ -25,6 +25,9 @@ func FromTrace(t *traces.Trace) Sample {
 	case t.Verdict == traces.Wrong:
 		s.Correct = &no
 	}
+	describeText(&s, t.Text)
+	precision, recall := coverage(t)
+	s.Precision, s.Recall = &precision, &recall
 	if len(t.ToolCalls) > 0 {
 		first := int(t.ToolCalls[0].Start)
 		s.FirstToolToken = &first
