@@ -158,6 +158,6 @@ func lost(t *task.Task, sample int32, why string) *traces.Trace {
 		Level: int32(t.Problem.Level), Gold: t.Problem.Answer, PromptText: t.Problem.Prompt, PromptTokens: t.Prompt,
 		Finish: traces.FinishError, Error: why, Temperature: t.Params.Temperature, Mode: "think",
 		Reference: traces.Reference{Accuracy: t.Problem.ReferenceAccuracy, Tokens: t.Problem.ReferenceTokens, TokenBudget: int32(t.Problem.TokenBudget)},
-		Verdict: traces.NoScore, VerdictReason: "dead letter", Status: traces.DeadLettered, StatusReason: why,
+		Verdict:   traces.NoScore, VerdictReason: "dead letter", Status: traces.DeadLettered, StatusReason: why,
 	}
 }

