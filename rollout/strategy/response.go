@@ -136,8 +136,13 @@ func (r *response) segment(kind traces.SegmentKind, start, end int32, train bool
 }
 
 // recast turns the sampled tokens [start, end), at the end of the response, into a segment of
-// their own.
+// their own. What was inserted among them, a forced beginning of a call for example, stays inserted.
 func (r *response) recast(kind traces.SegmentKind, start, end int32) {
+	for _, s := range r.segments {
+		if !s.Kind.Sampled() {
+			start = max(start, s.End)
+		}
+	}
 	for n := len(r.segments); n > 0 && r.segments[n-1].End > start; n = len(r.segments) {
 		if last := &r.segments[n-1]; last.Start < start {
 			last.End = start
