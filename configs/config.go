@@ -133,6 +133,10 @@ type Loss struct {
 	Constant    float64        `mapstructure:"constant" yaml:"constant"`         // normaliser of aggregation dr_grpo; 0 = rollout.max_tokens
 	Epochs      int            `mapstructure:"epochs" yaml:"epochs"`             // passes over a step's traces
 	MiniBatches int            `mapstructure:"mini_batches" yaml:"mini_batches"` // optimiser steps an epoch; groups stay whole
+	// Pairs says which responses of a group are preferred to which, for losses that compare: rule
+	// (shortest_longest, right_wrong, best_worst), per_group, ratio, wrong, above, gap; see package
+	// policies/preference. With kind sft the preferred ones are imitated.
+	Pairs map[string]any `mapstructure:"pairs" yaml:"pairs,omitempty"`
 }
 
 // Optimizer is AdamW with global-norm clipping.

@@ -73,6 +73,10 @@ type Group struct {
 // reason, so that a replay leaves the same groups out.
 const ReasonSampling = "dynamic sampling: "
 
+// ReasonPairs starts the reason of a trace that the method would have trained on and a preference
+// loss did not, because it is in no pair.
+const ReasonPairs = "no pair: "
+
 // Result is what a method decided about one sample.
 type Result struct {
 	Reward float64       // 0 for a trace without a score

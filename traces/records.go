@@ -32,8 +32,9 @@ type Step struct {
 	Reward        float64 `parquet:"reward" json:"reward"`
 	Terms         []Term  `parquet:"reward_terms,list" json:"reward_terms"` // means
 	Loss          float64 `parquet:"loss" json:"loss"`
-	Entropy       float64 `parquet:"entropy" json:"entropy"` // nats per trained token
-	KL            float64 `parquet:"kl" json:"kl"`           // k3 estimate, behaviour policy to the updated one
+	Entropy       float64 `parquet:"entropy" json:"entropy"`           // nats per trained token
+	KL            float64 `parquet:"kl" json:"kl"`                     // k3 estimate, behaviour policy to the updated one
+	ReferenceKL   float64 `parquet:"reference_kl" json:"reference_kl"` // the loss's KL term per trained token, before its coefficient
 	ClipLow       float64 `parquet:"clip_low" json:"clip_low"`
 	ClipHigh      float64 `parquet:"clip_high" json:"clip_high"`
 	GradNorm      float64 `parquet:"grad_norm" json:"grad_norm"` // before clipping

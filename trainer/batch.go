@@ -55,18 +55,26 @@ func tokenAdvantages(t *traces.Trace, dst []float32) {
 	}
 }
 
-// datums turns one mini-batch into what a learner reads. The weights of the aggregation count
-// every trained token of the mini-batch, those without an advantage included.
-func datums(rows []*traces.Trace, kind loss.Aggregation, constant float64) ([]learner.Datum, error) {
-	offsets := make([]int32, 1, len(rows)+1)
+// indexed numbers the groups of rows that stand group by group.
+func indexed(rows []*traces.Trace) []int32 {
 	group := make([]int32, len(rows))
-	var mask []bool
 	index := int32(-1)
 	for i, t := range rows {
 		if i == 0 || t.Group != rows[i-1].Group {
 			index++
 		}
 		group[i] = index
+	}
+	return group
+}
+
+// datums turns one mini-batch into what a learner reads. The weights of the aggregation count
+// every trained token of the mini-batch, those without an advantage included. group numbers the
+// rows that belong together.
+func datums(rows []*traces.Trace, group []int32, kind loss.Aggregation, constant float64) ([]learner.Datum, error) {
+	offsets := make([]int32, 1, len(rows)+1)
+	var mask []bool
+	for _, t := range rows {
 		start := len(mask)
 		mask = append(mask, make([]bool, len(t.PromptTokens)+len(t.Tokens))...)
 		trainMask(t, mask[start+len(t.PromptTokens):])

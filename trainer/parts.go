@@ -30,6 +30,8 @@ type parts struct {
 	aggregation loss.Aggregation
 	schedules   schedules
 	chooser     *chooser
+	pairs       *pairing
+	columns     []string // that the loss reads, by policies/loss's names
 }
 
 // open builds the parts of a config. All that is wrong is reported at once, with key paths.
@@ -52,6 +54,9 @@ func open(c configs.Config) (*parts, error) {
 	bad("rewards", err)
 	p.loss, _, err = loss.New(c.Loss.Kind, c.Loss.Params)
 	bad("loss", err)
+	p.columns, _ = lossNeeds(c)
+	p.pairs, err = openPairing(c)
+	bad("loss.pairs", err)
 	p.aggregation, err = loss.ParseAggregation(c.Loss.Aggregation)
 	bad("loss.aggregation", err)
 	if p.family != nil {
@@ -86,9 +91,7 @@ func (p *parts) fit(c configs.Config) error {
 	if err := p.method.Check(rewards.Setting{GroupSize: c.Rollout.SamplesPerPrompt, MaxTokens: c.Rollout.MaxTokens}); err != nil {
 		problems = append(problems, "rewards: "+err.Error())
 	}
-	if needs := p.method.Needs(); slices.Contains(needs, "budget_scores") && c.Rollout.Strategy != "anytime" {
-		problems = append(problems, fmt.Sprintf("rollout.strategy: method %s needs scores at budgets, which %s does not give; set it to anytime", c.Rewards.Method, c.Rollout.Strategy))
-	}
+	problems = append(problems, p.inputs(c)...)
 	if err := p.strategy(c); err != nil {
 		problems = append(problems, err.Error())
 	}

@@ -198,6 +198,7 @@ func (t *Trainer) replayStep(ctx context.Context, step int64) error {
 	if err != nil {
 		return err
 	}
+	t.parts.pairs.mark(rows)
 	if err := t.parts.chooser.observe(first, groups, kept); err != nil {
 		return err
 	}

@@ -74,10 +74,14 @@ func (t *Trainer) step(ctx context.Context) error {
 		return err
 	}
 	clock.lap("collect")
+	if err := t.baseLoss(ctx, batch.rows); err != nil {
+		return err
+	}
 	kept, err := reward(t.parts.method, batch.rows, batch.unmixed, t.updateGroups())
 	if err != nil {
 		return err
 	}
+	t.parts.pairs.mark(batch.rows)
 	if err := t.parts.chooser.observe(batch.first, groupsOf(batch.rows), kept); err != nil {
 		return err
 	}

@@ -8,6 +8,7 @@ import (
 	"log/slog"
 	"os"
 	"path/filepath"
+	"slices"
 	"time"
 
 	"pith/configs"
@@ -119,6 +120,13 @@ func (t *Trainer) makeParts(ctx context.Context) error {
 	}
 	t.manifest.Engine = caps
 	t.state.Policy = engine.PolicyRef{ID: policyName(0)}
+	filler := columns{proximal: slices.Contains(p.columns, "proximal")}
+	if p.needsReference() {
+		// The learner improves the weights in place: the reference is a copy of them as they were.
+		if filler.reference, err = locallearner.NewScorer(p.weights.Clone(), c.Learner.MicroBatchTokens); err != nil {
+			return err
+		}
+	}
 	o := c.Optimizer
 	t.learner, err = locallearner.New(p.weights, t.state.Policy, locallearner.Options{
 		AdamW:     locallearner.AdamWConfig{Beta1: o.Beta1, Beta2: o.Beta2, Eps: o.Eps, WeightDecay: o.WeightDecay, ClipNorm: o.ClipNorm},
@@ -134,6 +142,7 @@ func (t *Trainer) makeParts(ctx context.Context) error {
 	t.improver = &improver{
 		learner: t.learner, aggregation: p.aggregation, constant: constant,
 		epochs: c.Loss.Epochs, miniBatches: c.Loss.MiniBatches, warmup: int64(o.WarmupSteps),
+		columns: filler, pairs: p.pairs,
 	}
 	r := c.Rollout
 	limit := r.PromptsPerStep

@@ -5,6 +5,7 @@ import (
 	"io"
 	"iter"
 	"slices"
+	"strings"
 
 	"pith/rewards"
 	"pith/traces"
@@ -159,7 +160,7 @@ func differs(t *traces.Trace, r *rewards.Result) *Difference {
 		return d("token_advantages", r.TokenAdvantages, t.TokenAdvantages)
 	case t.Status == traces.Trained && r.Dropped:
 		return d("status", "dropped ("+r.Reason+")", t.Status)
-	case t.Status == traces.Filtered && !r.Dropped:
+	case t.Status == traces.Filtered && !r.Dropped && !strings.HasPrefix(t.StatusReason, rewards.ReasonPairs):
 		return d("status", "kept", t.Status)
 	}
 	return nil

@@ -90,6 +90,13 @@ type StepStats struct {
 	Updates  int64 // optimiser steps taken since the start of training, this one included
 }
 
+// Scorer gives log-probabilities: a learner's of its policy, or those of a fixed reference policy.
+type Scorer interface {
+	// Forward returns the log-probability of every token that is trained, this token aligned; of
+	// others it may be NaN.
+	Forward(ctx context.Context, d []Datum) ([][]float32, error)
+}
+
 // Learner improves one policy. It is owned by one goroutine.
 type Learner interface {
 	// Policy is the policy after the last Step, under the name that Export gave it, or the one it
