@@ -18,6 +18,7 @@ func commands(io stdio) []*cobra.Command {
 		newMethods(io),
 		newGrade(io),
 		newWorker(io),
+		newServe(io),
 		newPretrain(io),
 		newConfig(io),
 		newData(io),

@@ -5,7 +5,6 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
-	"io"
 	"math"
 	"net/http"
 	"strconv"
@@ -16,13 +15,11 @@ import (
 // read decodes a request's body. Fields that it does not know are ignored, as by the servers whose
 // dialects these are; those that it knows and cannot do are refused by the caller.
 func (s *Server) read(r *http.Request, into any) error {
-	body, err := io.ReadAll(http.MaxBytesReader(nil, r.Body, s.o.MaxBody))
-	if err != nil {
-		if big, ok := errors.AsType[*http.MaxBytesError](err); ok {
-			return big
-		}
-		return badf("", "read the body: %v", err)
+	held, ok := r.Body.(*heldBody)
+	if !ok {
+		return badf("", "the body is empty, a JSON object is wanted")
 	}
+	body := held.all
 	if len(bytes.TrimSpace(body)) == 0 {
 		return badf("", "the body is empty, a JSON object is wanted")
 	}

@@ -1,8 +1,11 @@
 package serve
 
 import (
+	"bytes"
 	"crypto/sha256"
 	"crypto/subtle"
+	"errors"
+	"io"
 	"log/slog"
 	"net/http"
 	"strings"
@@ -60,12 +63,22 @@ func (s *Server) routes() *http.ServeMux {
 		"GET /props":       s.llamaProps,
 		"GET /slots":       s.llamaSlots,
 	} {
-		m.HandleFunc(pattern, h)
+		if s.loadable() || !changesWeights[pattern] {
+			m.HandleFunc(pattern, h)
+		}
 	}
 	m.HandleFunc("/", func(w http.ResponseWriter, r *http.Request) {
 		s.fail(w, openai, absentf("no such endpoint: %s %s", r.Method, r.URL.Path))
 	})
 	return m
+}
+
+// changesWeights are the routes that exist only where weights can be loaded, so that a client that
+// looks for them learns what it can do here.
+var changesWeights = map[string]bool{
+	"POST /v1/load_lora_adapter": true, "POST /v1/unload_lora_adapter": true, "POST /init_weight_transfer_engine": true,
+	"POST /start_weight_update": true, "POST /update_weights": true, "POST /finish_weight_update": true, "POST /collective_rpc": true,
+	"GET /weight_info": true, "POST /update_weights_from_disk": true, "POST /load_lora_adapter": true, "POST /unload_lora_adapter": true,
 }
 
 // open are the paths that need no key: a load balancer asks them.
@@ -93,7 +106,57 @@ func (s *Server) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 		s.fail(rec, dialectOf(r.URL.Path), &problem{status: http.StatusUnauthorized, msg: "the API key is missing or wrong: send it as Authorization: Bearer KEY"})
 		return
 	}
+	release, err := s.takeBody(rec, r)
+	if err != nil {
+		s.fail(rec, dialectOf(r.URL.Path), err)
+		return
+	}
+	defer release()
 	s.mux.ServeHTTP(rec, r)
+}
+
+// takeBody reads the body before anything else happens, so that a slow sender holds a little memory
+// and nothing more, and so that the end of the connection is noticed from then on. Bodies in flight
+// have a budget together.
+func (s *Server) takeBody(w http.ResponseWriter, r *http.Request) (release func(), err error) {
+	if r.ContentLength == 0 || r.Body == nil {
+		return func() {}, nil
+	}
+	size := r.ContentLength
+	if size < 0 {
+		size = s.o.MaxBody
+	}
+	if size > s.o.MaxBody {
+		return nil, &http.MaxBytesError{Limit: s.o.MaxBody}
+	}
+	s.mu.Lock()
+	full := s.bodies+size > s.o.MaxBodies
+	if !full {
+		s.bodies += size
+	}
+	s.mu.Unlock()
+	if full {
+		return nil, &problem{status: http.StatusServiceUnavailable, msg: "the requests in flight hold too much memory; send the request again later"}
+	}
+	release = func() {
+		s.mu.Lock()
+		s.bodies -= size
+		s.mu.Unlock()
+	}
+	rc := http.NewResponseController(w)
+	_ = rc.SetReadDeadline(time.Now().Add(patience)) // not every writer has deadlines
+	body, err := io.ReadAll(http.MaxBytesReader(w, r.Body, s.o.MaxBody))
+	_ = rc.SetReadDeadline(time.Time{})
+	if err != nil {
+		release()
+		if big, ok := errors.AsType[*http.MaxBytesError](err); ok {
+			return nil, big
+		}
+		return nil, badf("", "read the body: %v", err)
+	}
+	r.Body = &heldBody{bytes.NewReader(body), body}
+	r.ContentLength = int64(len(body))
+	return release, nil
 }
 
 // dialectOf is the shape in which a path's clients expect failures.
@@ -106,6 +169,15 @@ func dialectOf(path string) dialect {
 	}
 	return openai
 }
+
+// heldBody is a body that is in memory.
+type heldBody struct {
+	*bytes.Reader
+	all []byte
+}
+
+// Close does nothing.
+func (*heldBody) Close() error { return nil }
 
 func (s *Server) enterRequest() bool {
 	s.mu.Lock()

@@ -35,6 +35,8 @@ type Options struct {
 	Model string
 	// Base is the policy served under Model at the start; it must be live.
 	Base engine.PolicyRef
+	// BaseVersion labels its tokens. Default "default", as vLLM and SGLang say until they are told.
+	BaseVersion string
 	// ModelPath is what clients are told the weights came from. Default: Model.
 	ModelPath string
 	// APIKey, where set, must come with every request but those that ask for health, as a bearer token.
@@ -50,6 +52,8 @@ type Options struct {
 
 	// MaxBody bounds a request's body in bytes. Default 32 MiB.
 	MaxBody int64
+	// MaxBodies bounds the bodies of all requests in flight together. Default 1 GiB.
+	MaxBodies int64
 	// MaxN bounds the samples of one prompt. Default 1024.
 	MaxN int
 	// MaxPrompts bounds the prompts of one request. Default 1024.
@@ -87,9 +91,11 @@ func (o *Options) complete() error {
 		o.Roots[i] = abs
 	}
 	or(&o.ModelPath, o.Model)
+	or(&o.BaseVersion, unlabelled)
 	or(&o.Version, "pith")
 	or(&o.VLLMLogprobs, engine.LogprobRaw)
 	or(&o.MaxBody, 32<<20)
+	or(&o.MaxBodies, 1<<30)
 	or(&o.MaxN, 1024)
 	or(&o.MaxPrompts, 1024)
 	or(&o.MaxSequences, 8192)
@@ -125,6 +131,7 @@ type Server struct {
 	loads    int                   // policies published so far, part of their ids
 	label    string                // weight version of the base
 	requests int                   // HTTP requests in flight
+	bodies   int64                 // bytes of their bodies
 	admitted int                   // sequences admitted
 	running  map[*running]struct{} // attempts under way
 	waiting  map[*running]struct{} // held back by a pause
@@ -154,7 +161,7 @@ func New(o Options) (*Server, error) {
 		running: map[*running]struct{}{}, waiting: map[*running]struct{}{}, idle: closedChannel(), resumed: closedChannel(),
 		loading: make(chan struct{}, 1),
 	}
-	s.names[o.Model] = &policy{name: o.Model, ref: o.Base, label: unlabelled, path: o.ModelPath}
+	s.names[o.Model] = &policy{name: o.Model, ref: o.Base, label: o.BaseVersion, path: o.ModelPath}
 	s.mux = s.routes()
 	return s, nil
 }

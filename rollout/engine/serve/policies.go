@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"io/fs"
+	"net/http"
 	"os"
 	"path/filepath"
 	"slices"
@@ -98,14 +99,11 @@ func (s *Server) takeName(name string, p *policy) {
 	s.retire(idle)
 }
 
+// loadable says whether weights can be loaded from disk at all.
+func (s *Server) loadable() bool { return s.o.Publisher != nil && len(s.o.Roots) > 0 }
+
 // source is a directory of weights that may be loaded.
 func (s *Server) source(path string) (dir string, kind engine.ArtifactKind, err error) {
-	if s.o.Publisher == nil {
-		return "", 0, missing("this server's weights cannot change")
-	}
-	if len(s.o.Roots) == 0 {
-		return "", 0, &problem{status: 403, msg: "this server loads no weights from disk: it was started without a directory to load from"}
-	}
 	dir, err = filepath.Abs(path)
 	if err == nil {
 		dir, err = filepath.EvalSymlinks(dir)
@@ -116,7 +114,7 @@ func (s *Server) source(path string) (dir string, kind engine.ArtifactKind, err 
 	case err != nil:
 		return "", 0, badf("path", "%v", err)
 	case !slices.ContainsFunc(s.o.Roots, func(root string) bool { return within(root, dir) }):
-		return "", 0, &problem{status: 403, msg: fmt.Sprintf("%q is outside the directories that weights may be loaded from", path)}
+		return "", 0, &problem{status: http.StatusForbidden, msg: fmt.Sprintf("%q is outside the directories that weights may be loaded from", path)}
 	}
 	for name, k := range map[string]engine.ArtifactKind{"adapter_config.json": engine.ArtifactLoRADir, "config.json": engine.ArtifactModelDir} {
 		if _, err := os.Stat(filepath.Join(dir, name)); err == nil {
