@@ -142,6 +142,18 @@ func encode[T Row](out io.Writer, rows []T, meta map[string]string) (err error) 
 		}
 	}()
 	buffered := bufio.NewWriterSize(out, 1<<16)
+	w := parquet.NewGenericWriter[T](buffered, options[T](meta)...)
+	if _, err := w.Write(rows); err != nil {
+		return err
+	}
+	if err := w.Close(); err != nil {
+		return err
+	}
+	return buffered.Flush()
+}
+
+// options fix everything about a file that rows do not.
+func options[T Row](meta map[string]string) []parquet.WriterOption {
 	options := []parquet.WriterOption{
 		parquet.Compression(codec),
 		parquet.CreatedBy("pith", strconv.Itoa(SchemaVersion), ""), // fixed: the default names the build
@@ -152,12 +164,24 @@ func encode[T Row](out io.Writer, rows []T, meta map[string]string) (err error) 
 	for k, v := range meta { // parquet-go sorts them
 		options = append(options, parquet.KeyValueMetadata(k, v))
 	}
-	w := parquet.NewGenericWriter[T](buffered, options...)
-	if _, err := w.Write(rows); err != nil {
-		return err
-	}
-	if err := w.Close(); err != nil {
-		return err
-	}
-	return buffered.Flush()
+	return options
 }
+
+// TraceWriter writes traces of any number to one Parquet file with the schema of a segment, holding a
+// row group at a time. It is for exports: a run's own segments come whole or not at all, by
+// [WriteSegment].
+type TraceWriter struct{ w *parquet.GenericWriter[Trace] }
+
+// NewTraceWriter begins a file.
+func NewTraceWriter(out io.Writer, meta map[string]string) *TraceWriter {
+	return &TraceWriter{parquet.NewGenericWriter[Trace](out, options[Trace](meta)...)}
+}
+
+// Write appends rows, which it does not keep.
+func (w *TraceWriter) Write(rows []Trace) error {
+	_, err := w.w.Write(rows)
+	return err
+}
+
+// Close writes the footer: without it there is no file.
+func (w *TraceWriter) Close() error { return w.w.Close() }
