@@ -12,6 +12,7 @@ import (
 	"pith/rewards/lint"
 	"pith/rewards/score"
 	"pith/traces"
+	"pith/traces/foreign"
 	"pith/trainer"
 )
 
@@ -65,7 +66,7 @@ func newScore(std stdio) *cobra.Command {
 			"of how they differ from the first.\n\n" +
 			"With a run directory, one method re-computes what the run was trained on and says whether it is the same;\n" +
 			"the run's own method, also where none is named, has the run's settings and schedules, with --profile and\n" +
-			"--set over them. Several methods are compared on the run's traces.",
+			"--set over them. An imported run gives a line a trace, each step scored as a batch. Several methods are compared on the run's traces.",
 		Args: noArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error {
 			info, err := os.Stat(in)
@@ -118,16 +119,26 @@ func scoreRun(std stdio, flags *methodFlags, names []string, dir string, profile
 	if err != nil {
 		return err
 	}
+	_, imported, err := foreign.Imported(dir)
+	if err != nil {
+		return err
+	}
+	if imported && len(names) == 0 {
+		return usagef("%s was sampled by another program; name a method with --method", dir)
+	}
 	m, o, err := replayOf(run, flags, names, dir, profile)
 	if err != nil {
 		return err
 	}
-	if lines {
+	if lines || imported {
 		o.Out = std.out
 	}
 	r, err := score.Replay(run, m, o)
 	if err != nil {
 		return err
+	}
+	if imported {
+		return nil // no rewards of ours are on record that these could differ from
 	}
 	if lines {
 		return writeLine(std, r)

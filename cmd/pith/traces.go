@@ -15,7 +15,7 @@ import (
 func newTraces(std stdio) *cobra.Command {
 	cmd := &cobra.Command{Use: "traces", Short: "Look into a run's trace log", Args: noArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error { return cmd.Help() }}
-	cmd.AddCommand(newTracesLs(std), newTracesShow(std), newTracesTail(std), newTracesImport(std), newTracesExport(std))
+	cmd.AddCommand(newTracesLs(std), newTracesShow(std), newTracesTail(std), newTracesStats(std), newTracesImport(std), newTracesExport(std))
 	return cmd
 }
 

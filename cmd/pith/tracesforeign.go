@@ -4,8 +4,10 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"math"
 	"os"
 	"path/filepath"
+	"strconv"
 	"strings"
 
 	"github.com/spf13/cobra"
@@ -17,7 +19,7 @@ import (
 
 func newTracesImport(std stdio) *cobra.Command {
 	var o foreign.Options
-	var files, fields []string
+	var files, fields, prices []string
 	var out, grader, profile string
 	var asJSON bool
 	cmd := &cobra.Command{
@@ -37,6 +39,11 @@ func newTracesImport(std stdio) *cobra.Command {
 					return usagef("--field %s: must be target=field, for example --field gold=answer", f)
 				}
 				o.Fields[target] = source
+			}
+			for _, p := range prices {
+				if err := addPrice(&o, p); err != nil {
+					return err
+				}
 			}
 			if grader != "" {
 				grade, err := graderFor(grader, profile)
@@ -72,10 +79,32 @@ func newTracesImport(std stdio) *cobra.Command {
 	f.BoolVar(&o.Calculator, "calculator", false, "<<expression=result>> in a response is a call of a calculator")
 	f.StringVar(&grader, "grader", "", "judge answers without a label, and compare with labels: math, numeric, …")
 	f.StringVar(&profile, "grader-profile", "", "of the grader, as for pith grade")
-	f.Float64Var(&o.PromptPerMillion, "prompt-price", 0, "of a million prompt tokens")
-	f.Float64Var(&o.CompletionPerMillion, "completion-price", 0, "of a million response tokens")
+	f.StringArrayVar(&prices, "price", nil, "[POLICY=]PROMPT/COMPLETION: dollars for a million tokens, of all policies or of one (repeatable)")
 	f.BoolVar(&asJSON, "json", false, "the summary as JSON")
 	return cmd
+}
+
+// addPrice reads [POLICY=]PROMPT/COMPLETION.
+func addPrice(o *foreign.Options, text string) error {
+	policy, pair := "", text
+	if at := strings.LastIndexByte(text, '='); at >= 0 {
+		policy, pair = text[:at], text[at+1:]
+	}
+	prompt, completion, ok := strings.Cut(pair, "/")
+	x, errPrompt := strconv.ParseFloat(prompt, 64)
+	y, errCompletion := strconv.ParseFloat(completion, 64)
+	if !ok || errPrompt != nil || errCompletion != nil || !(x >= 0 && x < math.MaxFloat64 && y >= 0 && y < math.MaxFloat64) {
+		return usagef("--price %s: must be [POLICY=]PROMPT/COMPLETION in dollars for a million tokens, for example --price 0.5/2", text)
+	}
+	if policy == "" {
+		o.Price = foreign.Price{Prompt: x, Completion: y}
+		return nil
+	}
+	if o.Prices == nil {
+		o.Prices = map[string]foreign.Price{}
+	}
+	o.Prices[policy] = foreign.Price{Prompt: x, Completion: y}
+	return nil
 }
 
 func formatsHelp() string {

@@ -124,7 +124,9 @@ func (b *builder) trace(r *record, t *traces.Trace) error {
 	if err := b.judge(r, t); err != nil {
 		return err
 	}
-	b.price(t)
+	if err := b.price(r, t); err != nil {
+		return err
+	}
 	if err := traces.Validate(t); err != nil {
 		return r.fault("", "%v", err)
 	}
@@ -200,7 +202,7 @@ func spans(t *traces.Trace, policy string) []traces.Span {
 // exact fills in token ids and log-probabilities where the record has both of all tokens.
 func (b *builder) exact(r *record, t *traces.Trace) (bool, error) {
 	ids, source, ok, err := r.list("tokens")
-	if err != nil || !ok {
+	if err != nil || !ok || len(ids) == 0 {
 		return false, err
 	}
 	logprobs, at, ok, err := r.list("logprobs")
@@ -224,15 +226,14 @@ func (b *builder) exact(r *record, t *traces.Trace) (bool, error) {
 	for _, id := range prompt {
 		t.PromptTokens = append(t.PromptTokens, int32(id))
 	}
-	if n := int32(len(ids)); n > 0 {
-		policy, err := b.policy(r)
-		if err != nil {
-			return false, err
-		}
-		t.LengthTokens = n
-		t.Segments = []traces.Segment{{Kind: traces.Answer, End: n, Train: !b.o.HeldOut}}
-		t.Spans = []traces.Span{{Policy: policy, Version: t.Step, End: n}}
+	policy, err := b.policy(r)
+	if err != nil {
+		return false, err
 	}
+	n := int32(len(ids))
+	t.LengthTokens = n
+	t.Segments = []traces.Segment{{Kind: traces.Answer, End: n, Train: !b.o.HeldOut}}
+	t.Spans = []traces.Span{{Policy: policy, Version: t.Step, End: n}}
 	b.summary.Exact++
 	return true, nil
 }
@@ -249,7 +250,7 @@ func (b *builder) policy(r *record) (string, error) {
 func (b *builder) reported(r *record) (int64, bool, error) {
 	ids, _, ok, err := r.list("tokens")
 	if err != nil || ok {
-		return int64(len(ids)), ok, err
+		return int64(len(ids)), len(ids) > 0, err // no ids beside a text are no report of its length
 	}
 	return r.whole("tokens", 0, 1<<30)
 }
@@ -423,13 +424,24 @@ func (b *builder) terms(r *record, t *traces.Trace) error {
 }
 
 // price bills what the prices in the options say. Prompts are counted by the rule.
-func (b *builder) price(t *traces.Trace) {
+func (b *builder) price(r *record, t *traces.Trace) error {
 	prompt := float64(len(t.PromptTokens))
 	if prompt == 0 {
 		prompt = float64(b.rule.Count(t.PromptText))
 	}
-	t.PromptPrice = prompt * b.o.PromptPerMillion / 1e6
-	t.CompletionPrice = float64(t.LengthTokens) * b.o.CompletionPerMillion / 1e6
+	price := b.o.Price
+	if len(b.o.Prices) > 0 {
+		policy, err := r.text("policy")
+		if err != nil {
+			return err
+		}
+		if own, ok := b.o.Prices[policy]; ok {
+			price = own
+		}
+	}
+	t.PromptPrice = prompt * price.Prompt / 1e6
+	t.CompletionPrice = float64(t.LengthTokens) * price.Completion / 1e6
+	return nil
 }
 
 // name gives a trace its group, sample and id.

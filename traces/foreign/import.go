@@ -33,7 +33,14 @@ type Options struct {
 	Temperature float64
 	Grade       Grader // judges what has no label, and is compared with labels; nil = none
 
-	PromptPerMillion, CompletionPerMillion float64 // prices of tokens
+	Price  Price            // of every policy
+	Prices map[string]Price // of single policies, instead
+}
+
+// Price is what tokens cost, in dollars for each million.
+type Price struct {
+	Prompt     float64 `json:"prompt_per_million"`
+	Completion float64 `json:"completion_per_million"`
 }
 
 // Summary says what was imported. It is part of the run's manifest.
@@ -61,6 +68,9 @@ type Summary struct {
 	Agreement   *Agreement `json:"agreement,omitempty"` // of the grader with the labels
 
 	Temperature float64 `json:"temperature_assumed"`
+
+	Price  Price            `json:"price"`
+	Prices map[string]Price `json:"prices,omitempty"` // by policy
 
 	UnknownFinish int64 `json:"unknown_finish,omitempty"` // stop conditions taken for stops
 }
@@ -142,7 +152,7 @@ func Import(dir string, files []string, o Options) (*Summary, error) {
 		return nil, fmt.Errorf("import: %w", err)
 	}
 	defer os.RemoveAll(work)
-	im := &importer{o: &o, dir: work, summary: &Summary{LengthRule: rule.Name + ": " + rule.About, Temperature: o.Temperature}}
+	im := &importer{o: &o, dir: work, summary: &Summary{LengthRule: rule.Name + ": " + rule.About, Temperature: o.Temperature, Price: o.Price, Prices: o.Prices}}
 	im.builder = builder{&o, rule, im.summary}
 	for _, file := range files {
 		im.summary.Files = append(im.summary.Files, filepath.Base(file))
@@ -385,7 +395,7 @@ func (im *importer) finish() error {
 	manifest, err := json.MarshalIndent(map[string]any{
 		"run": im.o.Name, "dataset": im.format.Name, "imported": s,
 		"config": map[string]any{"run": map[string]any{"name": im.o.Name}, "prices": map[string]any{
-			"prompt_per_million": im.o.PromptPerMillion, "completion_per_million": im.o.CompletionPerMillion,
+			"prompt_per_million": im.o.Price.Prompt, "completion_per_million": im.o.Price.Completion,
 		}},
 	}, "", "  ")
 	if err != nil {
