@@ -65,6 +65,7 @@ type cell struct {
 	traces, right, scored, truncated, calls, callsRight, estimated float64
 	tokens, tokensRight, tokensWrong, price                        float64
 	problems                                                       map[string]*attempts
+	lengths                                                        map[int32]*[4]float64 // tokens to outcomes: right, wrong, cut off, no score
 }
 
 // attempts are the samples of one problem.
@@ -96,7 +97,7 @@ func (b *Breakdown) Observe(batch *traces.Batch) {
 		key := b.key(t)
 		c := b.cells[key]
 		if c == nil {
-			c = &cell{problems: map[string]*attempts{}}
+			c = &cell{problems: map[string]*attempts{}, lengths: map[int32]*[4]float64{}}
 			b.cells[strings.Clone(key)] = c
 		}
 		c.add(t)
@@ -115,6 +116,12 @@ func (c *cell) add(t *traces.Trace) {
 	if t.LengthSource == traces.LengthEstimated {
 		c.estimated++
 	}
+	at := c.lengths[t.LengthTokens]
+	if at == nil {
+		at = &[4]float64{}
+		c.lengths[t.LengthTokens] = at
+	}
+	at[outcomeOf(t.Verdict, t.Finish)]++
 	if t.Verdict != traces.Right && t.Verdict != traces.Wrong {
 		return
 	}

@@ -63,12 +63,7 @@ func binEdges(longest float64) []float64 {
 // stacks counts responses by outcome and bin, as shares of all.
 func stacks(edges []float64, rows []evalRow) []plot.Stack {
 	bins := len(edges) - 1
-	out := []plot.Stack{
-		{Name: "right", Colour: plot.Blue, Values: make([]float64, bins)},
-		{Name: "wrong", Colour: plot.Rust.Tint(0.55), Values: make([]float64, bins)},
-		{Name: "cut off at the limit", Colour: plot.White, Values: make([]float64, bins)},
-		{Name: "no score", Colour: plot.Slate.Tint(0.4), Values: make([]float64, bins)},
-	}
+	out := emptyStacks(bins)
 	n := 0.0
 	for _, row := range rows {
 		if !row.failed() {
@@ -79,19 +74,39 @@ func stacks(edges []float64, rows []evalRow) []plot.Stack {
 		if row.failed() {
 			continue
 		}
-		kind := 3
-		switch {
-		case row.Finish == traces.FinishLength:
-			kind = 2
-		case row.Verdict == traces.Right:
-			kind = 0
-		case row.Verdict == traces.Wrong:
-			kind = 1
-		}
+		kind := outcomeOf(row.Verdict, row.Finish)
 		out[kind].Values[min(int(float64(row.LengthTokens)/edges[1]), bins-1)] += 1 / n
 	}
-	kept := out[:2]
-	for _, s := range out[2:] {
+	return used(out)
+}
+
+// emptyStacks are the outcomes of a histogram of lengths, in the order of [outcomeOf].
+func emptyStacks(bins int) []plot.Stack {
+	return []plot.Stack{
+		{Name: "right", Colour: plot.Blue, Values: make([]float64, bins)},
+		{Name: "wrong", Colour: plot.Rust.Tint(0.55), Values: make([]float64, bins)},
+		{Name: "cut off at the limit", Colour: plot.White, Values: make([]float64, bins)},
+		{Name: "no score", Colour: plot.Slate.Tint(0.4), Values: make([]float64, bins)},
+	}
+}
+
+// outcomeOf numbers outcomes: right, wrong, cut off at the limit, no score.
+func outcomeOf(verdict traces.Verdict, finish traces.Finish) int {
+	switch {
+	case finish == traces.FinishLength:
+		return 2
+	case verdict == traces.Right:
+		return 0
+	case verdict == traces.Wrong:
+		return 1
+	}
+	return 3
+}
+
+// used leaves out what never occurs besides right and wrong.
+func used(stacks []plot.Stack) []plot.Stack {
+	kept := stacks[:2]
+	for _, s := range stacks[2:] {
 		if positive(s.Values) {
 			kept = append(kept, s)
 		}

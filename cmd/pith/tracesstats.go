@@ -12,7 +12,7 @@ import (
 
 func newTracesStats(std stdio) *cobra.Command {
 	var s selection
-	var by string
+	var by, figures string
 	var expert float64
 	var asJSON bool
 	cmd := &cobra.Command{
@@ -32,6 +32,11 @@ func newTracesStats(std stdio) *cobra.Command {
 			for _, err := range analysis.Observe(run, s.filter(), b) {
 				bad.add(err)
 			}
+			if figures != "" {
+				if err := b.WriteFigures(figures); err != nil {
+					return err
+				}
+			}
 			r := b.Report(expert)
 			if asJSON {
 				err = writeJSON(std, r)
@@ -47,6 +52,7 @@ func newTracesStats(std stdio) *cobra.Command {
 	s.register(cmd)
 	cmd.Flags().Lookup("limit").Hidden = true // every trace that is selected counts
 	cmd.Flags().StringVar(&by, "by", "all", strings.Join(analysis.BreakdownBy, ", "))
+	cmd.Flags().StringVar(&figures, "figures", "", "directory for the accuracy-length plane and the lengths by outcome, as SVG and PNG")
 	cmd.Flags().Float64Var(&expert, "expert", 0, "dollars that a person charges for a problem, in the frontier cost-of-pass")
 	cmd.Flags().BoolVar(&asJSON, "json", false, "as JSON")
 	return cmd
