@@ -123,8 +123,10 @@ type SamplerCaps struct {
 	MaxContext       int                      `json:"max_context"`
 	MaxN             int                      `json:"max_n"`
 	PromptLogprobs   bool                     `json:"prompt_logprobs"`
-	Seeded           bool                     `json:"seeded"` // equal seeds give equal samples
+	Seeded           bool                     `json:"seeded"`    // equal seeds give equal samples
+	Resumable        bool                     `json:"resumable"` // nor do samples depend on how they were cut into calls
 	StopTokens       bool                     `json:"stop_tokens"`
+	MinTokens        bool                     `json:"min_tokens"` // stop tokens can be forbidden at first
 	PartialOnAbort   bool                     `json:"partial_on_abort"`
 	PerTokenVersion  bool                     `json:"per_token_version"`
 	ConcurrentPolicy int                      `json:"concurrent_policies"` // 1 = must fence

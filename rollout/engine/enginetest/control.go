@@ -39,9 +39,10 @@ func (s *suite) agree(what string, p engine.PolicyRef, seqs []engine.Sequence) {
 			sum, n, worst = sum+d, n+1, max(worst, d)
 		}
 	}
-	if sum/float64(n) > MeanDifference || worst > MaxDifference || math.IsNaN(sum) {
+	mean, most := max(MeanDifference, s.Loose/10), max(MaxDifference, s.Loose)
+	if sum/float64(n) > mean || worst > most || math.IsNaN(sum) {
 		s.t.Errorf("%s: scores differ from the sampler by %.3g on average and %.3g at most, allowed are %g and %g",
-			what, sum/float64(n), worst, MeanDifference, MaxDifference)
+			what, sum/float64(n), worst, mean, most)
 	}
 }
 
@@ -66,7 +67,7 @@ func scores(t *testing.T, s *suite) {
 			}
 		}
 	}
-	if !sameBits(got[0][1:], got[3][1:]) && s.caps.Exact {
+	if !sameBits(got[0][1:], got[3][1:]) && s.bits() {
 		t.Error("the same tokens have two scores")
 	}
 	_, _, err = s.Sampler.Score(t.Context(), s.First.Policy, [][]int32{{int32(s.Vocab)}})
@@ -154,7 +155,8 @@ func publishing(t *testing.T, s *suite) {
 	}
 	s.publish(s.First) // again: nothing happens
 	live, err := s.Publisher.Live(t.Context())
-	if err != nil || !slices.Equal(live, []engine.PolicyRef{s.First.Policy}) {
+	others := slices.DeleteFunc(live, func(p engine.PolicyRef) bool { return slices.Contains(s.Base, p) })
+	if err != nil || !slices.Equal(others, []engine.PolicyRef{s.First.Policy}) {
 		t.Errorf("live policies are %v (%v), want only %v", live, err, s.First.Policy)
 	}
 	if !slices.Contains(s.Publisher.Accepts(), s.First.Kind) {
@@ -263,6 +265,13 @@ func counters(t *testing.T, s *suite) {
 	prompt, output := total()
 	s.sample(s.request(3))
 	p, q := total()
+	for range 50 { // a server may count a moment later
+		if q-output >= int64(3*s.Tokens) {
+			break
+		}
+		time.Sleep(20 * time.Millisecond)
+		p, q = total()
+	}
 	if q-output != int64(3*s.Tokens) || p-prompt < 1 {
 		t.Errorf("%d output and %d prompt tokens counted, want %d and some", q-output, p-prompt, 3*s.Tokens)
 	}

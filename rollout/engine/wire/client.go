@@ -44,6 +44,9 @@ type Options struct {
 	// Stream asks for tokens as they are drawn, so that a cancelled call keeps what it had from servers
 	// that cannot return it otherwise. It costs more processor time a token.
 	Stream bool
+	// NoScore never asks for the log-probabilities of given tokens, for servers that cannot bear it
+	// (vLLM 0.32 on a CPU with adapters dies of it).
+	NoScore bool
 	// Tokenizer is for servers without token ids; such servers may be evaluated with, not trained on.
 	Tokenizer Tokenizer
 	// HTTPClient replaces the pool of connections. Nil: one made for many long requests at a time.
@@ -82,8 +85,9 @@ type Client struct {
 	mu   sync.Mutex // orders the last call before Close's wait
 	busy sync.WaitGroup
 
-	buffers sync.Pool
-	account account
+	buffers  sync.Pool
+	account  account
+	attempts atomic.Int64
 }
 
 // idleTimeout is how long a connection may lie unused: less than the five seconds after which

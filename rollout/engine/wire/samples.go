@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"math"
 	"slices"
+	"strconv"
 	"sync"
 	"time"
 
@@ -59,6 +60,16 @@ func mix(z uint64) uint64 {
 	z = (z ^ z>>30) * 0xbf58476d1ce4e5b9
 	z = (z ^ z>>27) * 0x94d049bb133111eb
 	return z ^ z>>31
+}
+
+// RequestID names one attempt at one sample: no two are the same, so that an answer that belongs to
+// another request is seen, and a server never meets an id twice.
+func (c *Client) RequestID(r engine.SampleRequest, i int) string {
+	id := r.ID
+	or(&id, "pith")
+	b := append(make([]byte, 0, len(id)+24), id...)
+	b = strconv.AppendInt(append(b, '-'), int64(r.First+i), 10)
+	return string(strconv.AppendInt(append(b, '-'), c.attempts.Add(1), 36))
 }
 
 // Room is how many tokens a request may still draw: its own limit, or the room that the context has
@@ -297,4 +308,18 @@ func (c *Client) Own() engine.Stats {
 		s.Idle += time.Duration(time.Now().UnixNano() - since)
 	}
 	return s
+}
+
+// StepOf is the number at the end of a policy's name, 0 where there is none: policies that another
+// process published are known by name only.
+func StepOf(id string) int64 {
+	at := len(id)
+	for at > 0 && id[at-1]-'0' <= 9 {
+		at--
+	}
+	n, err := strconv.ParseInt(id[at:], 10, 64)
+	if err != nil {
+		return 0
+	}
+	return n
 }

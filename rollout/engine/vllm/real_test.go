@@ -1,0 +1,54 @@
+package vllm_test
+
+import (
+	"context"
+	"os"
+	"path/filepath"
+	"testing"
+
+	"pith/rollout/engine"
+	"pith/rollout/engine/enginetest"
+	"pith/rollout/engine/vllm"
+)
+
+// TestRealServer runs the conformance suite against a vLLM server that somebody started; see
+// docs/engines/vllm.md for the command. PITH_VLLM_URL is its address, PITH_VLLM_DATA a directory
+// with two adapters, l1 and l2, for the model that it serves. PITH_VLLM_NO_SCORE, where set, asks for
+// no prompt log-probabilities, which kill vLLM 0.32 on a CPU when adapters are enabled.
+func TestRealServer(t *testing.T) {
+	url, data := os.Getenv("PITH_VLLM_URL"), os.Getenv("PITH_VLLM_DATA")
+	if url == "" || data == "" {
+		t.Skip("no vLLM server: PITH_VLLM_URL and PITH_VLLM_DATA are not set")
+	}
+	for name, stream := range map[string]bool{"whole": false, "streamed": true} {
+		t.Run(name, func(t *testing.T) {
+			enginetest.Run(t, func(t *testing.T) enginetest.Target {
+				e, err := vllm.New(vllm.Options{URL: url, Stream: stream, NoScore: os.Getenv("PITH_VLLM_NO_SCORE") != ""})
+				if err != nil {
+					t.Fatal(err)
+				}
+				adapter := func(id string, step int64, dir string) engine.Artifact {
+					return engine.Artifact{Policy: engine.PolicyRef{ID: id, Step: step}, Kind: engine.ArtifactLoRADir, Path: filepath.Join(data, dir)}
+				}
+				first, second := adapter("policy-000001", 1, "l1"), adapter("policy-000002", 2, "l2")
+				t.Cleanup(func() {
+					cleaner, err := vllm.New(vllm.Options{URL: url})
+					if err != nil {
+						t.Fatal(err)
+					}
+					live, err := cleaner.Live(context.Background())
+					for _, p := range live {
+						if p == first.Policy || p == second.Policy {
+							_ = cleaner.Retire(context.Background(), p)
+						}
+					}
+					_ = err
+					_ = cleaner.Close()
+					_ = e.Close()
+				})
+				return enginetest.Target{Sampler: e, Publisher: e, First: first, Second: second, Base: []engine.PolicyRef{{ID: "base"}},
+					Prompt: []int32{1, 7, 9, 30, 12}, Vocab: 256, Stop: 2, Tokens: 24, Loose: 0.02}
+			})
+		})
+	}
+}
