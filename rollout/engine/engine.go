@@ -124,7 +124,7 @@ type SamplerCaps struct {
 	MaxN             int                      `json:"max_n"`
 	PromptLogprobs   bool                     `json:"prompt_logprobs"`
 	Seeded           bool                     `json:"seeded"`    // equal seeds give equal samples
-	Resumable        bool                     `json:"resumable"` // nor do samples depend on how they were cut into calls
+	Resumable        bool                     `json:"resumable"` // to the bit, whatever the batch and however cut into calls
 	StopTokens       bool                     `json:"stop_tokens"`
 	MinTokens        bool                     `json:"min_tokens"` // stop tokens can be forbidden at first
 	PartialOnAbort   bool                     `json:"partial_on_abort"`

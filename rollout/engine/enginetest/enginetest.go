@@ -207,7 +207,7 @@ func (s *suite) equal(what string, want, got []engine.Sequence) {
 }
 
 // bits says whether the engine promises the same sample to the bit.
-func (s *suite) bits() bool { return s.caps.Exact && s.caps.Seeded }
+func (s *suite) bits() bool { return s.caps.Exact && s.caps.Seeded && s.caps.Resumable }
 
 func near(a, b []float32, most float64) bool {
 	return slices.EqualFunc(a, b, func(x, y float32) bool { return math.Abs(float64(x)-float64(y)) <= most })

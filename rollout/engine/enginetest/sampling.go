@@ -129,7 +129,7 @@ func batches(t *testing.T, s *suite) {
 }
 
 func continuations(t *testing.T, s *suite) {
-	if !s.caps.Resumable || !s.bits() {
+	if !s.bits() {
 		t.Skip("the engine does not promise that cuts do not matter")
 	}
 	whole := s.sample(s.request(1, func(r *engine.SampleRequest) { r.First = 3 }))[0]

@@ -68,12 +68,9 @@ func (e *Engine) connect(ctx context.Context) (*features, error) {
 	defer e.mu.Unlock()
 	e.has = has
 	if e.current.ID == "" {
-		e.current = e.o.Base
-		if e.current.ID == "" {
-			e.current = engine.PolicyRef{ID: has.base}
-		}
+		e.current, e.path = e.started(has), has.root
 		if has.dev && label != unlabelled {
-			e.current = refOf(label)
+			e.current, e.path = refOf(label), ""
 		}
 	}
 	return has, nil
@@ -233,10 +230,10 @@ func (e *Engine) label(ctx context.Context) (string, bool, error) {
 }
 
 // labelOf writes a policy as a version label, refOf reads it.
-func labelOf(p engine.PolicyRef) string { return p.ID + "@" + strconv.FormatInt(p.Step, 10) }
+func labelOf(p engine.PolicyRef) string { return p.ID + ":" + strconv.FormatInt(p.Step, 10) }
 
 func refOf(label string) engine.PolicyRef {
-	if at := strings.LastIndexByte(label, '@'); at > 0 {
+	if at := strings.LastIndexByte(label, ':'); at > 0 {
 		if step, err := strconv.ParseInt(label[at+1:], 10, 64); err == nil {
 			return engine.PolicyRef{ID: label[:at], Step: step}
 		}

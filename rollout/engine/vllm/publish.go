@@ -109,20 +109,16 @@ func (e *Engine) loaded(ctx context.Context, op string, a engine.Artifact) (engi
 // replace reads a whole model in place of the base weights.
 func (e *Engine) replace(ctx context.Context, op string, has *features, a engine.Artifact) (engine.PolicyRef, error) {
 	e.mu.Lock()
-	current, known := e.current, e.refs[a.Policy.ID]
-	path := e.o.Base // only to see whether it was set
-	untouched := len(e.replaced) == 0
+	current, path := e.current, e.path
 	e.mu.Unlock()
 	switch {
-	case current.ID == a.Policy.ID && known == a.Policy:
-		return a.Policy, nil
-	case current.ID == a.Policy.ID && (untouched && a.Path == has.root || path.ID == a.Policy.ID):
-		e.adopt(a.Policy, "")
+	case current.ID == a.Policy.ID && (path == "" || path == a.Path) && (current.Step == a.Policy.Step || current.Step == 0):
+		e.adopt(a.Policy, a.Path, "") // it is live, or was published by somebody else
 		return a.Policy, nil
 	case current.ID == a.Policy.ID:
-		return engine.PolicyRef{}, wire.Refused(op, "other weights are live under this id; a policy is immutable, publish under a new one")
-	case untouched && a.Path == has.root:
-		e.adopt(a.Policy, "") // the server was started with it
+		return engine.PolicyRef{}, wire.Refused(op, "other weights, from %s, are live under this id; a policy is immutable, publish under a new one", path)
+	case path == a.Path && path == has.root && current == e.started(has):
+		e.adopt(a.Policy, a.Path, "") // the server was started with it
 		if has.dev {
 			return a.Policy, e.setLabel(ctx, op, labelOf(a.Policy))
 		}
@@ -144,7 +140,7 @@ func (e *Engine) replace(ctx context.Context, op string, has *features, a engine
 		e.tear(ctx, op)
 		return engine.PolicyRef{}, errors.Join(err, e.Resume(context.WithoutCancel(ctx)))
 	}
-	e.adopt(a.Policy, current.ID)
+	e.adopt(a.Policy, a.Path, current.ID)
 	return a.Policy, e.Resume(ctx)
 }
 
@@ -171,8 +167,16 @@ func (e *Engine) reload(ctx context.Context, op string, a engine.Artifact) error
 	return nil
 }
 
-// adopt makes a policy what the base weights are.
-func (e *Engine) adopt(p engine.PolicyRef, before string) {
+// started is the policy that the server's own weights are until somebody names them.
+func (e *Engine) started(has *features) engine.PolicyRef {
+	if e.o.Base.ID != "" {
+		return e.o.Base
+	}
+	return engine.PolicyRef{ID: has.base}
+}
+
+// adopt makes a policy what the base weights are. path is "" where it is not known.
+func (e *Engine) adopt(p engine.PolicyRef, path, before string) {
 	e.mu.Lock()
 	defer e.mu.Unlock()
 	if before != "" && before != p.ID {
@@ -180,14 +184,14 @@ func (e *Engine) adopt(p engine.PolicyRef, before string) {
 	}
 	delete(e.retired, p.ID)
 	delete(e.replaced, p.ID)
-	e.current, e.refs[p.ID] = p, p
+	e.current, e.path, e.refs[p.ID] = p, path, p
 }
 
 // tear marks the base weights as of no policy: some workers may have read the new ones.
 func (e *Engine) tear(ctx context.Context, op string) {
 	e.mu.Lock()
 	e.replaced[e.current.ID] = true
-	e.current = engine.PolicyRef{ID: torn}
+	e.current, e.path = engine.PolicyRef{ID: torn}, ""
 	e.mu.Unlock()
 	_ = e.setLabel(context.WithoutCancel(ctx), op, torn) // so that other clients see it too, where it can be said
 }
@@ -223,7 +227,7 @@ func (e *Engine) resolve(ctx context.Context, op string, has *features, ref engi
 		}
 		if label != unlabelled {
 			if now := refOf(label); now.ID != e.base().ID {
-				e.adopt(now, e.base().ID)
+				e.adopt(now, "", e.base().ID)
 			}
 		}
 	}
@@ -270,7 +274,7 @@ func (e *Engine) Live(ctx context.Context) ([]engine.PolicyRef, error) {
 		if label, _, err := e.label(ctx); err != nil {
 			return nil, err
 		} else if now := refOf(label); label != unlabelled && now.ID != e.base().ID {
-			e.adopt(now, e.base().ID)
+			e.adopt(now, "", e.base().ID)
 		}
 	}
 	e.mu.Lock()

@@ -2,6 +2,7 @@ package vllm_test
 
 import (
 	"context"
+	"fmt"
 	"os"
 	"path/filepath"
 	"testing"
@@ -51,4 +52,27 @@ func TestRealServer(t *testing.T) {
 			})
 		})
 	}
+}
+
+// TestRealServerWithoutAdapters runs the suite against a server whose weights are replaced in place:
+// PITH_VLLM_PLAIN_URL, started with VLLM_SERVER_DEV_MODE=1 from the directory PITH_VLLM_DATA/a.
+func TestRealServerWithoutAdapters(t *testing.T) {
+	url, data := os.Getenv("PITH_VLLM_PLAIN_URL"), os.Getenv("PITH_VLLM_DATA")
+	if url == "" || data == "" {
+		t.Skip("no vLLM server: PITH_VLLM_PLAIN_URL and PITH_VLLM_DATA are not set")
+	}
+	step := int64(0)
+	enginetest.Run(t, func(t *testing.T) enginetest.Target {
+		e, err := vllm.New(vllm.Options{URL: url})
+		if err != nil {
+			t.Fatal(err)
+		}
+		t.Cleanup(func() { _ = e.Close() })
+		step += 2
+		model := func(n int64, dir string) engine.Artifact {
+			return engine.Artifact{Policy: engine.PolicyRef{ID: fmt.Sprintf("policy-%06d", n), Step: n}, Kind: engine.ArtifactModelDir, Path: filepath.Join(data, dir)}
+		}
+		return enginetest.Target{Sampler: e, Publisher: e, First: model(step, []string{"a", "b"}[step/2%2]), Second: model(step+1, []string{"b", "a"}[step/2%2]),
+			Prompt: []int32{1, 7, 9, 30, 12}, Vocab: 256, Stop: 2, Tokens: 24, Loose: 0.02}
+	})
 }

@@ -2,9 +2,10 @@ package vllm
 
 import (
 	"context"
-	"errors"
 	"fmt"
+	"hash/fnv"
 	"io"
+	"strconv"
 	"strings"
 	"time"
 
@@ -148,7 +149,7 @@ func (e *Engine) ask(ctx context.Context, op string, has *features, name string,
 	room := min(wire.Room(r, has.maxContext), 4096)
 	a.tokens, a.logprobs = make([]int32, 0, room), make([]float32, 0, room)
 	if !stream {
-		err := e.client.Do(ctx, req, func(body []byte) error { return a.read(op, body) })
+		err := e.client.Do(ctx, req, func(body []byte) error { return a.read(e.client, op, body) })
 		return a, err
 	}
 	began := time.Now()
@@ -156,7 +157,7 @@ func (e *Engine) ask(ctx context.Context, op string, has *features, name string,
 		if string(data) == "[DONE]" {
 			return io.EOF
 		}
-		if err := a.read(op, data); err != nil {
+		if err := a.read(e.client, op, data); err != nil {
 			return err
 		}
 		if a.first == 0 && len(a.tokens) > 0 {
@@ -210,7 +211,10 @@ func (e *Engine) salt(name string) string {
 	if e.has == nil || name != e.has.base || len(e.replaced) == 0 {
 		return ""
 	}
-	return labelOf(e.current)
+	// vLLM allows neither '@' nor '/' in a salt.
+	h := fnv.New64a()
+	_, _ = h.Write([]byte(labelOf(e.current)))
+	return strconv.FormatUint(h.Sum64(), 36)
 }
 
 func samplingParams(b *wire.Body, has *features, r engine.SampleRequest, i int) {
@@ -237,9 +241,9 @@ func samplingParams(b *wire.Body, has *features, r engine.SampleRequest, i int) 
 }
 
 // read adds what a body, or an event of a stream, says.
-func (a *answer) read(op string, body []byte) error {
+func (a *answer) read(c *wire.Client, op string, body []byte) error {
 	s := wire.NewScanner(body)
-	failure, choices := "", 0
+	failed, choices := false, 0
 	s.Fields(func(key []byte) {
 		switch string(key) {
 		case "request_id", "id":
@@ -252,7 +256,8 @@ func (a *answer) read(op string, body []byte) error {
 			a.readScores(s)
 		case "error", "detail":
 			if !s.Null() {
-				failure = wire.Message(body)
+				failed = true
+				s.Skip()
 			}
 		case "choices":
 			s.Items(func() {
@@ -264,8 +269,8 @@ func (a *answer) read(op string, body []byte) error {
 	if err := s.End(); err != nil {
 		return wire.Malformed(op, "the answer is no JSON: %v", err)
 	}
-	if failure != "" {
-		return &engine.Error{Class: engine.Transient, Op: op, Err: errors.New(failure)}
+	if failed {
+		return c.Failed(op, body)
 	}
 	if choices > 1 {
 		return wire.Malformed(op, "%d choices for one sample", choices)

@@ -79,21 +79,21 @@ func (e *Engine) score(ctx context.Context, op string, has *features, name strin
 	}
 	req.Body = b.Bytes()
 	a := answer{prompt: -1}
-	if err := e.client.Do(ctx, req, func(body []byte) error { return a.readScored(op, body, tokens) }); err != nil {
+	if err := e.client.Do(ctx, req, func(body []byte) error { return a.readScored(e.client, op, body, tokens) }); err != nil {
 		return nil, err
 	}
 	return a.scores, nil
 }
 
 // readScored reads an answer with prompt log-probabilities and checks them.
-func (a *answer) readScored(op string, body []byte, tokens []int32) error {
+func (a *answer) readScored(c *wire.Client, op string, body []byte, tokens []int32) error {
 	a.scores = make([]float32, 0, len(tokens))
 	want := make([]string, len(tokens))
 	for i, t := range tokens {
 		want[i] = strconv.Itoa(int(t))
 	}
 	a.wanted = want
-	if err := a.read(op, body); err != nil {
+	if err := a.read(c, op, body); err != nil {
 		return err
 	}
 	if len(a.scores) != len(tokens) {

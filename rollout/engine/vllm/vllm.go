@@ -40,6 +40,7 @@ type Engine struct {
 	has      *features                   // nil until connected
 	measured *measures                   // nil until measured
 	current  engine.PolicyRef            // what the base weights are
+	path     string                      // where those were read from, "" where that is not known
 	adapters map[string]string           // name to path, as the server last said
 	refs     map[string]engine.PolicyRef // of what was published here
 	replaced map[string]bool             // were current once

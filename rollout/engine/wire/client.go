@@ -174,6 +174,7 @@ type Request struct {
 	Body   []byte
 	Admin  bool   // with the key of the control plane
 	ID     string // sent as X-Request-Id
+	Alone  bool   // on a connection of its own, for servers that close it after a stream
 	Limit  time.Duration
 }
 
@@ -281,6 +282,7 @@ func (c *Client) request(ctx context.Context, r Request) (*http.Request, error) 
 	if key != "" {
 		req.Header["Authorization"] = []string{"Bearer " + key}
 	}
+	req.Close = r.Alone
 	if r.ID != "" {
 		req.Header["X-Request-Id"] = []string{r.ID}
 	}

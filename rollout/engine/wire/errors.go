@@ -77,6 +77,29 @@ func (c *Client) refusal(op string, status int, header http.Header, body []byte)
 	return e
 }
 
+// Failed is the error of an answer or an event that holds {"error": …} under status 200, which is how
+// streams fail. Its class is that of the status in "code", where there is one.
+func (c *Client) Failed(op string, body []byte) error {
+	code := 0
+	s := NewScanner(body)
+	read := func(key []byte) {
+		if k := s.Kind(); string(key) == "code" && k-'0' <= 9 {
+			code = int(s.Int())
+		}
+	}
+	s.Fields(func(key []byte) {
+		if string(key) == "error" && s.Kind() == '{' {
+			s.Fields(read)
+			return
+		}
+		read(key)
+	})
+	if code < 400 || code > 599 {
+		return &engine.Error{Class: engine.Transient, Op: op, Msg: Message(body)}
+	}
+	return c.refusal(op, code, http.Header{}, body)
+}
+
 func classOf(status int, body []byte, msg string) engine.Class {
 	switch status {
 	case http.StatusBadRequest, http.StatusUnprocessableEntity, http.StatusRequestEntityTooLarge, http.StatusRequestURITooLong:
