@@ -150,30 +150,11 @@ func (e *Engine) connect(ctx context.Context) (*features, error) {
 
 // vocabulary finds how many token ids there are.
 func (e *Engine) vocabulary(ctx context.Context, has *features) error {
-	err := e.client.Do(ctx, wire.Request{Op: "list models", Path: "/v1/models", Limit: e.o.ControlTimeout}, func(body []byte) error {
-		s := wire.NewScanner(body)
-		s.Fields(func(key []byte) {
-			if string(key) != "data" {
-				return
-			}
-			s.Items(func() {
-				s.Fields(func(key []byte) {
-					switch string(key) {
-					case "owned_by":
-						has.pith = s.Kind() == '"' && s.Text() == "pith"
-					case "meta":
-						s.Fields(func(key []byte) {
-							if string(key) == "n_vocab" {
-								has.vocab = int(s.Int())
-							}
-						})
-					}
-				})
-			})
-		})
-		return nil
-	})
-	return optional(err)
+	models, err := e.client.Models(ctx)
+	if err == nil && len(models) > 0 {
+		has.pith, has.vocab = models[0].OwnedBy == "pith", models[0].Vocab
+	}
+	return wire.Optional(err)
 }
 
 // endToken finds the id of the token that ends a text.
@@ -198,16 +179,7 @@ func (e *Engine) endToken(ctx context.Context, has *features, text string) error
 		}
 		return nil
 	})
-	return optional(err)
-}
-
-// optional lets pass that a server lacks something.
-func optional(err error) error {
-	switch class, _ := engine.ClassOf(err); {
-	case err == nil, class == engine.Unsupported, class == engine.PolicyGone, class == engine.User:
-		return nil
-	}
-	return err
+	return wire.Optional(err)
 }
 
 // Caps asks the server what it can do; what it does not tell is measured with a few short samples.
@@ -227,7 +199,6 @@ func (e *Engine) Caps(ctx context.Context) (engine.SamplerCaps, error) {
 		MaxContext:       has.maxContext,
 		MaxN:             e.o.MaxInFlight,
 		Seeded:           has.pith, // elsewhere the cache in float16 lets the batch decide near-ties
-		Resumable:        has.pith,
 		StopTokens:       true,
 		PartialOnAbort:   e.o.Stream,
 		ConcurrentPolicy: 1,

@@ -16,9 +16,29 @@ import (
 	"pith/rollout/engine"
 	"pith/rollout/engine/enginetest"
 	"pith/rollout/engine/llamacpp"
+	"pith/rollout/engine/serve/servetest"
 )
 
-func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
+func TestMain(m *testing.M) {
+	goleak.VerifyTestMain(m, goleak.IgnoreAnyFunction("pith/policies/kernel.(*pool).worker"))
+}
+
+func TestConformance(t *testing.T) {
+	for name, stream := range map[string]bool{"whole": false, "streamed": true} {
+		t.Run(name, func(t *testing.T) {
+			enginetest.Run(t, func(t *testing.T) enginetest.Target {
+				s := servetest.Start(t)
+				e, err := llamacpp.New(llamacpp.Options{URL: s.URL, Stream: stream, Vocab: servetest.Vocab})
+				if err != nil {
+					t.Fatal(err)
+				}
+				t.Cleanup(func() { _ = e.Close() })
+				return enginetest.Target{Sampler: e, First: engine.Artifact{Policy: s.Base},
+					Prompt: servetest.Prompt, Vocab: servetest.Vocab, Stop: servetest.Stop, Tokens: 40}
+			})
+		})
+	}
+}
 
 // llamaServer starts a llama-server with a tiny model and returns its address.
 func llamaServer(t *testing.T) string {

@@ -164,12 +164,7 @@ func body(has *features, r engine.SampleRequest, i int, stream bool) []byte {
 	b.Raw("frequency_penalty", "0")
 	b.Raw("mirostat", "0")
 	b.Raw("min_keep", "0")
-	if has.pith {
-		b.Int("seed", int64(p.Seed))
-		b.Int("pith_first", int64(r.First+i))
-	} else {
-		b.Int("seed", wire.Seed(r, i)&0x7fffffff) // 32 bits; all ones would mean a random one
-	}
+	b.Int("seed", wire.Seed(r, i)&0x7fffffff) // 32 bits; all ones would mean a random one
 	b.Raw("n_probs", "1")
 	b.Bool("post_sampling_probs", false)
 	b.Bool("return_tokens", true)
@@ -179,7 +174,7 @@ func body(has *features, r engine.SampleRequest, i int, stream bool) []byte {
 	b.Bool("ignore_eos", len(p.StopTokens) == 0)
 	b.Bool("stream", stream)
 	// What is not asked for need not be written; older servers ignore this and write it.
-	if !stream {
+	if !stream && !has.pith {
 		b.Raw("response_fields", `["tokens","completion_probabilities","stop_type","tokens_predicted","tokens_evaluated","timings/cache_n","error"]`)
 	}
 	return b.Bytes()

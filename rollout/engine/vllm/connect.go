@@ -3,8 +3,6 @@ package vllm
 import (
 	"context"
 	"fmt"
-	"slices"
-	"strconv"
 	"strings"
 
 	"pith/rollout/engine"
@@ -43,11 +41,11 @@ func (e *Engine) connect(ctx context.Context) (*features, error) {
 	if err != nil {
 		return nil, err
 	}
-	base, err := pickBase(models, e.o.Model)
+	base, err := wire.PickBase(models, e.o.Model)
 	if err != nil {
 		return nil, err
 	}
-	has.base, has.root, has.maxContext = base.id, base.root, base.maxContext
+	has.base, has.root, has.maxContext = base.ID, base.Root, base.MaxContext
 	if e.o.MaxContext > 0 {
 		has.maxContext = e.o.MaxContext
 	}
@@ -57,7 +55,7 @@ func (e *Engine) connect(ctx context.Context) (*features, error) {
 	if err := e.findSampling(ctx, has); err != nil {
 		return nil, err
 	}
-	if has.lora, err = e.there(ctx, wire.Request{Path: "/v1/load_lora_adapter", Body: []byte("{}"), Admin: true}); err != nil {
+	if has.lora, err = e.client.There(ctx, wire.Request{Path: "/v1/load_lora_adapter", Body: []byte("{}"), Admin: true}); err != nil {
 		return nil, err
 	}
 	label := ""
@@ -70,74 +68,28 @@ func (e *Engine) connect(ctx context.Context) (*features, error) {
 	if e.current.ID == "" {
 		e.current, e.path = e.started(has), has.root
 		if has.dev && label != unlabelled {
-			e.current, e.path = refOf(label), ""
+			e.current, e.path = wire.RefOf(label), ""
 		}
 	}
 	return has, nil
 }
 
-// card is an entry of /v1/models.
-type card struct {
-	id, root, parent string
-	maxContext       int
-}
-
-func (e *Engine) models(ctx context.Context) ([]card, error) {
-	var all []card
-	err := e.client.Do(ctx, wire.Request{Op: "list models", Path: "/v1/models", Limit: e.wait()}, func(body []byte) error {
-		s := wire.NewScanner(body)
-		s.Fields(func(key []byte) {
-			if string(key) != "data" {
-				return
-			}
-			s.Items(func() {
-				var c card
-				s.Fields(func(key []byte) {
-					switch string(key) {
-					case "id":
-						c.id = s.Text()
-					case "root":
-						c.root = s.Text()
-					case "parent":
-						c.parent = s.Text()
-					case "max_model_len":
-						c.maxContext = int(s.Int())
-					}
-				})
-				all = append(all, c)
-			})
-		})
-		if err := s.End(); err != nil {
-			return wire.Malformed("list models", "%v", err)
-		}
-		return nil
-	})
+// models lists what the server has, and remembers its adapters.
+func (e *Engine) models(ctx context.Context) ([]wire.Card, error) {
+	all, err := e.client.Models(ctx)
 	if err != nil {
 		return nil, err
 	}
 	adapters := map[string]string{}
 	for _, c := range all {
-		if c.parent != "" {
-			adapters[c.id] = c.root
+		if c.Parent != "" {
+			adapters[c.ID] = c.Root
 		}
 	}
 	e.mu.Lock()
 	e.adapters = adapters
 	e.mu.Unlock()
 	return all, nil
-}
-
-// pickBase finds the weights that the server was started with.
-func pickBase(models []card, name string) (card, error) {
-	i := slices.IndexFunc(models, func(c card) bool { return c.parent == "" && (name == "" || c.id == name) })
-	if i >= 0 {
-		return models[i], nil
-	}
-	var ids []string
-	for _, c := range models {
-		ids = append(ids, c.id)
-	}
-	return card{}, wire.Refused("connect", "the server has no model %q; it has %s", name, strings.Join(ids, ", "))
 }
 
 // versionOf asks for the version, which a server need not have.
@@ -152,30 +104,7 @@ func (e *Engine) versionOf(ctx context.Context, has *features) error {
 		return nil
 	})
 	has.pith = strings.Contains(has.version, "pith")
-	return optional(err)
-}
-
-// optional lets pass that a server lacks something.
-func optional(err error) error {
-	switch class, _ := engine.ClassOf(err); {
-	case err == nil, class == engine.Unsupported, class == engine.PolicyGone, class == engine.User:
-		return nil
-	}
-	return err
-}
-
-// there says whether a route exists, by a request that cannot succeed on it.
-func (e *Engine) there(ctx context.Context, r wire.Request) (bool, error) {
-	r.Op, r.Limit = "look for "+r.Path, e.wait()
-	err := e.client.Do(ctx, r, nil)
-	class, _ := engine.ClassOf(err)
-	switch {
-	case err == nil || class == engine.User:
-		return true, nil
-	case class == engine.Unsupported || class == engine.PolicyGone:
-		return false, nil
-	}
-	return false, err
+	return wire.Optional(err)
 }
 
 // findSampling tries both ways to sample with one token each.
@@ -221,22 +150,10 @@ func (e *Engine) label(ctx context.Context) (string, bool, error) {
 	if err == nil {
 		return label, true, nil
 	}
-	if err := optional(err); err != nil {
+	if err := wire.Optional(err); err != nil {
 		return "", false, err
 	}
 	// Older servers can be paused and reloaded but have no label.
-	paused, err := e.there(ctx, wire.Request{Path: "/is_paused", Admin: true})
+	paused, err := e.client.There(ctx, wire.Request{Path: "/is_paused", Admin: true})
 	return label, paused, err
-}
-
-// labelOf writes a policy as a version label, refOf reads it.
-func labelOf(p engine.PolicyRef) string { return p.ID + ":" + strconv.FormatInt(p.Step, 10) }
-
-func refOf(label string) engine.PolicyRef {
-	if at := strings.LastIndexByte(label, ':'); at > 0 {
-		if step, err := strconv.ParseInt(label[at+1:], 10, 64); err == nil {
-			return engine.PolicyRef{ID: label[:at], Step: step}
-		}
-	}
-	return engine.PolicyRef{ID: label}
 }

@@ -120,7 +120,7 @@ func (e *Engine) replace(ctx context.Context, op string, has *features, a engine
 	case path == a.Path && path == has.root && current == e.started(has):
 		e.adopt(a.Policy, a.Path, "") // the server was started with it
 		if has.dev {
-			return a.Policy, e.setLabel(ctx, op, labelOf(a.Policy))
+			return a.Policy, e.setLabel(ctx, op, wire.LabelOf(a.Policy))
 		}
 		return a.Policy, nil
 	case !has.dev:
@@ -131,7 +131,7 @@ func (e *Engine) replace(ctx context.Context, op string, has *features, a engine
 	}
 	err := e.reload(ctx, op, a)
 	if err == nil {
-		err = e.setLabel(ctx, op, labelOf(a.Policy))
+		err = e.setLabel(ctx, op, wire.LabelOf(a.Policy))
 	}
 	if err == nil {
 		err = e.ResetCache(ctx)
@@ -157,7 +157,7 @@ func (e *Engine) reload(ctx context.Context, op string, a engine.Artifact) error
 	steps := []struct{ path, body string }{
 		{"/start_weight_update", "{}"},
 		{"/update_weights", `{"update_info":{"path":` + strconv.Quote(a.Path) + `}}`},
-		{"/finish_weight_update", `{"weight_version":` + strconv.Quote(labelOf(a.Policy)) + `}`},
+		{"/finish_weight_update", `{"weight_version":` + strconv.Quote(wire.LabelOf(a.Policy)) + `}`},
 	}
 	for _, s := range steps {
 		if err := e.client.Do(ctx, wire.Request{Op: op, Path: s.path, Body: []byte(s.body), Admin: true, Limit: e.o.LoadTimeout}, nil); err != nil {
@@ -200,7 +200,7 @@ func (e *Engine) setLabel(ctx context.Context, op, label string) error {
 	var b wire.Body
 	b.Text("new_version", label)
 	err := e.client.Do(ctx, wire.Request{Op: op, Path: "/update_weight_version", Body: b.Bytes(), Admin: true, Limit: e.wait()}, nil)
-	return optional(err) // older servers have no label
+	return wire.Optional(err) // older servers have no label
 }
 
 // resolve finds the server's name for a policy: the base, or an adapter of that name.
@@ -226,7 +226,7 @@ func (e *Engine) resolve(ctx context.Context, op string, has *features, ref engi
 			return "", err
 		}
 		if label != unlabelled {
-			if now := refOf(label); now.ID != e.base().ID {
+			if now := wire.RefOf(label); now.ID != e.base().ID {
 				e.adopt(now, "", e.base().ID)
 			}
 		}
@@ -273,7 +273,7 @@ func (e *Engine) Live(ctx context.Context) ([]engine.PolicyRef, error) {
 	if has.dev {
 		if label, _, err := e.label(ctx); err != nil {
 			return nil, err
-		} else if now := refOf(label); label != unlabelled && now.ID != e.base().ID {
+		} else if now := wire.RefOf(label); label != unlabelled && now.ID != e.base().ID {
 			e.adopt(now, "", e.base().ID)
 		}
 	}
@@ -284,12 +284,12 @@ func (e *Engine) Live(ctx context.Context) ([]engine.PolicyRef, error) {
 		refs = append(refs, e.current)
 	}
 	for _, c := range models {
-		if c.parent == "" {
+		if c.Parent == "" {
 			continue
 		}
-		ref, ok := e.refs[c.id]
+		ref, ok := e.refs[c.ID]
 		if !ok {
-			ref = engine.PolicyRef{ID: c.id, Step: wire.StepOf(c.id)}
+			ref = engine.PolicyRef{ID: c.ID, Step: wire.StepOf(c.ID)}
 		}
 		refs = append(refs, ref)
 	}

@@ -99,7 +99,7 @@ func (e *Engine) policyOf(label string, asked engine.PolicyRef) engine.PolicyRef
 		}
 		return e.current
 	}
-	ref := refOf(label)
+	ref := wire.RefOf(label)
 	if ref.ID == asked.ID {
 		return asked
 	}
@@ -213,7 +213,7 @@ func (e *Engine) salt(name string) string {
 	}
 	// vLLM allows neither '@' nor '/' in a salt.
 	h := fnv.New64a()
-	_, _ = h.Write([]byte(labelOf(e.current)))
+	_, _ = h.Write([]byte(wire.LabelOf(e.current)))
 	return strconv.FormatUint(h.Sum64(), 36)
 }
 
