@@ -17,7 +17,7 @@ var pageText string
 
 var page = sync.OnceValue(func() *template.Template {
 	return template.Must(template.New("report").Funcs(template.FuncMap{
-		"share": share, "count": count, "tokens": func(x float64) string { return trim(x, 1) }, "number": func(x float64) string { return trim(x, 2) },
+		"share": share, "count": count, "integer": func(n int) string { return count(int64(n)) }, "tokens": func(x float64) string { return trim(x, 1) }, "number": func(x float64) string { return trim(x, 2) },
 		"interval": func(i Interval) string {
 			return fmt.Sprintf("%s–%s", trim(i[0]*100, 1), trim(i[1]*100, 1))
 		},
@@ -139,7 +139,7 @@ func (r *RunReport) page(detailed bool) pageRun {
 	p := pageRun{RunReport: r}
 	for _, s := range []string{
 		r.change(r.Base, r.Final, r.Gain), r.change(r.BaseGreedy, r.FinalGreedy, r.GainGreedy),
-		r.sharpening(), r.budgets(), r.tools(), r.lostLevels(), r.unfinished(),
+		r.sharpening(), r.budgets(), r.tools(), r.difficulty(), r.lostLevels(), r.hacked(), r.biased(), r.unfinished(),
 	} {
 		if s != "" {
 			p.Lead = append(p.Lead, s)

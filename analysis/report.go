@@ -38,6 +38,10 @@ type RunReport struct {
 	EvalsGreedy []Evaluation `json:"evals_greedy"`
 	Gain        *Gain        `json:"gain"` // from Base to Final
 	GainGreedy  *Gain        `json:"gain_greedy"`
+	Stations    *Stations    `json:"stations"` // null without training traces
+	Watch       *Watch       `json:"watch"`    // null without training traces
+	Outlook     *Outlook     `json:"forecast"` // null without two evaluations
+	Money       *Money       `json:"money"`    // null without prices in the config
 	// Problems are errors found in the log, the accounting first.
 	Problems []string `json:"problems"`
 
@@ -60,6 +64,7 @@ type Evaluation struct {
 	TokensRight      float64            `json:"tokens_right"`
 	TokensWrong      float64            `json:"tokens_wrong"`
 	TokensPerRight   *float64           `json:"tokens_per_right"` // null where nothing is right
+	E3               float64            `json:"e3_per_1k_tokens"` // accuracy² for each 1,000 tokens
 	Truncated        float64            `json:"truncated"`
 	NoScore          float64            `json:"no_score"`
 	ToolCallsMean    float64            `json:"tool_calls_mean"`
@@ -77,6 +82,7 @@ type Gain struct {
 	TokensInterval   *Interval `json:"tokens_interval"`
 	Paired           int       `json:"paired_problems"`
 	AES              *float64  `json:"aes"`
+	AESWeights       string    `json:"aes_weights"`
 }
 
 // Accounting says what became of every released trace. Exact is true where the four outcomes add up
@@ -96,6 +102,18 @@ type Accounting struct {
 type Waits struct {
 	Trainer  float64 `json:"trainer"` // waited for traces
 	Engine   float64 `json:"engine"`  // had no sequence to decode
+	Sentence string  `json:"sentence"`
+	// Windows are the same over consecutive parts of a long run, with the setting to change in each.
+	Windows []WaitWindow `json:"windows"`
+}
+
+// WaitWindow is a range of steps.
+type WaitWindow struct {
+	From     int64   `json:"from"`
+	To       int64   `json:"to"`
+	Trainer  float64 `json:"trainer"`
+	Engine   float64 `json:"engine"`
+	Publish  float64 `json:"publish"`
 	Sentence string  `json:"sentence"`
 }
 

@@ -25,6 +25,7 @@ type runData struct {
 	clock    []traces.Timing // of steps
 	rows     map[evalKey][]evalRow
 	ledger   ledger
+	stations stations
 	problems []string
 
 	// notes are the problems that the reader of the log met, and unreadable is the first file that
@@ -100,7 +101,7 @@ func load(dir string) (*runData, error) {
 	// One pass over the held-out traces, one over the training traces. A section of the report that
 	// needs more of them adds its observer here.
 	d.noteAll(Observe(log, traces.Filter{Set: traces.Evaluations}, heldOut{d}))
-	d.noteAll(Observe(log, traces.Filter{Set: traces.Training}, &d.ledger))
+	d.noteAll(Observe(log, traces.Filter{Set: traces.Training}, &d.ledger, &d.stations))
 	d.ledger.finish()
 	if len(d.steps) == 0 && len(d.evals) == 0 && d.ledger.rows == 0 {
 		d.problems = append(d.problems, "the log is empty: neither a step nor an evaluation has been committed")

@@ -112,33 +112,6 @@ func TestBootstrapOfTooLittleKnowsNothing(t *testing.T) {
 	}
 }
 
-func TestAESMatchesVectors(t *testing.T) {
-	for _, tc := range []struct{ accuracy, tokens, baseAccuracy, baseTokens, want float64 }{
-		{76.8, 554, 73.4, 932, .5445},
-		{69.9, 874, 73.4, 932, -.1762},
-		{80, 500, 80, 1000, .5},
-		{76, 500, 80, 1000, .25},
-		{84, 1200, 80, 1000, -.05},
-		{89.3, 1121, 88.2, 1717, .3845},
-	} {
-		if diff := cmp.Diff(tc.want, AES(tc.accuracy, tc.tokens, tc.baseAccuracy, tc.baseTokens), within(6e-5)); diff != "" {
-			t.Errorf("%v: %s", tc, diff)
-		}
-	}
-	if got := AES(1, 1, 0, 1); !math.IsNaN(got) {
-		t.Errorf("against a base that is never right: %v, want NaN", got)
-	}
-}
-
-func TestTokensPerRightCountsWrongAttempts(t *testing.T) {
-	if got := TokensPerRight(.5, 100); got != 200 {
-		t.Errorf("got %v, want 200", got)
-	}
-	if got := TokensPerRight(0, 100); !math.IsInf(got, 1) {
-		t.Errorf("got %v, want +Inf", got)
-	}
-}
-
 func TestFrontierMatchesVector(t *testing.T) {
 	points := []PlanePoint{{100, .5}, {200, .6}, {200, .55}, {300, .6}, {400, .8}, {100, .5}}
 	if diff := cmp.Diff([]int{0, 1, 4}, Frontier(points)); diff != "" {

@@ -7,6 +7,7 @@ import (
 	"math"
 	"slices"
 
+	"pith/analysis/metrics"
 	"pith/configs"
 	"pith/traces"
 )
@@ -51,6 +52,8 @@ func (d *runData) summarize() RunReport {
 	var unbalanced []string
 	r.Accounting, unbalanced = d.balance()
 	r.Waits = d.waits()
+	r.Stations, r.Watch = d.stationsReport(), d.inspect()
+	r.Outlook, r.Money = r.outlook(), r.money(m.Config.Prices)
 	r.Problems = slices.Concat([]string{}, unbalanced, d.problems)
 	return r
 }
@@ -95,8 +98,11 @@ func (d *runData) evaluation(e traces.Eval) Evaluation {
 		Truncated: e.Truncated, NoScore: e.NoScore, ToolCallsMean: e.ToolCalls, AnytimeAccuracy: e.Anytime,
 		Budgets: e.Budgets, BudgetScores: e.BudgetScores, Levels: e.Levels,
 	}
-	if perRight := TokensPerRight(e.Accuracy, e.TokensMean); !math.IsInf(perRight, 0) {
+	if perRight := metrics.CostOfPass(e.TokensMean, e.Accuracy); !math.IsInf(perRight, 0) {
 		out.TokensPerRight = &perRight
+	}
+	if score := metrics.E3(e.Accuracy, e.TokensMean); !math.IsNaN(score) {
+		out.E3 = score
 	}
 	var lengths []float64
 	var perProblem []outcome
@@ -150,8 +156,8 @@ func (d *runData) gain(base, final *Evaluation) *Gain {
 	if base.TokensMean > 0 {
 		g.Tokens = final.TokensMean/base.TokensMean - 1
 	}
-	if score := AES(final.Accuracy, final.TokensMean, base.Accuracy, base.TokensMean); !math.IsNaN(score) {
-		g.AES = &score
+	if score := metrics.AES(final.Accuracy, final.TokensMean, base.Accuracy, base.TokensMean, metrics.DefaultAES); !math.IsNaN(score) {
+		g.AES, g.AESWeights = &score, metrics.DefaultAES.String()
 	}
 	before := byProblem(d.rows[evalKey{base.Step, base.Decoding}])
 	after := byProblem(d.rows[evalKey{final.Step, final.Decoding}])
@@ -201,7 +207,7 @@ func (d *runData) cost(c Cost, seconds float64) Cost {
 	if prices == (configs.Prices{}) {
 		return c
 	}
-	dollars += prices.PerHour * seconds / 3600
+	dollars += prices.PerHour*seconds/3600 + prices.Watts*prices.PerKWh*seconds/3.6e6
 	c.Dollars = &dollars
 	return c
 }

@@ -4,6 +4,8 @@ import (
 	"cmp"
 	"fmt"
 	"slices"
+
+	"pith/traces"
 )
 
 // seconds adds up what the steps and evaluations of a run have spent.
@@ -13,9 +15,11 @@ type seconds struct {
 	idle                                         float64
 }
 
-func (d *runData) seconds() seconds {
+func (d *runData) seconds() seconds { return secondsOf(d.clock) }
+
+func secondsOf(clock []traces.Timing) seconds {
 	var s seconds
-	for _, t := range d.clock {
+	for _, t := range clock {
 		s.steps += t.Total
 		s.wait += t.TrainerWait
 		s.grade += t.Grade
@@ -46,7 +50,38 @@ func (d *runData) waits() Waits {
 	said := fmt.Sprintf("Of %s in steps, the trainer spent %s waiting for traces and %s learning; the engine had nothing to decode for %s",
 		duration(s.steps), percent(w.Trainer), percent(s.share(s.learn)), percent(w.Engine))
 	w.Sentence = said + ": " + d.advice(s, w) + "."
+	w.Windows = d.waitWindows()
 	return w
+}
+
+// windows is into how many parts a run of at least twice as many steps is cut.
+const windows = 4
+
+// waitWindows says the same of consecutive parts of the run: what holds a run up changes as responses
+// grow shorter.
+func (d *runData) waitWindows() []WaitWindow {
+	out := []WaitWindow{}
+	var clock []traces.Timing
+	for _, t := range d.clock {
+		if t.Total > 0 && t.Learn > 0 { // the final evaluation has a row of its own
+			clock = append(clock, t)
+		}
+	}
+	slices.SortFunc(clock, func(a, b traces.Timing) int { return cmp.Compare(a.Step, b.Step) })
+	if len(clock) < 2*windows {
+		return out
+	}
+	for i := range windows {
+		part := clock[i*len(clock)/windows : (i+1)*len(clock)/windows]
+		s := secondsOf(part)
+		w := Waits{Trainer: s.share(s.wait), Engine: s.share(s.idle)}
+		out = append(out, WaitWindow{
+			From: part[0].Step, To: part[len(part)-1].Step, Trainer: w.Trainer, Engine: w.Engine, Publish: s.share(s.publish),
+			Sentence: fmt.Sprintf("Steps %d to %d, %s each: trainer waiting %s, engine idle %s, publishing %s; %s.", part[0].Step, part[len(part)-1].Step,
+				duration(s.steps/float64(len(part))), percent(w.Trainer), percent(w.Engine), percent(s.share(s.publish)), d.advice(s, w)),
+		})
+	}
+	return out
 }
 
 // advice names the bottleneck and the setting that moves it.

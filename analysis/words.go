@@ -33,7 +33,7 @@ func (r *RunReport) Sentences() []string {
 	var out []string
 	for _, s := range []string{
 		r.change(r.Base, r.Final, r.Gain), r.change(r.BaseGreedy, r.FinalGreedy, r.GainGreedy),
-		r.sharpening(), r.budgets(), r.tools(), r.lostLevels(), r.unfinished(), r.accounted(), r.Waits.Sentence,
+		r.sharpening(), r.budgets(), r.tools(), r.difficulty(), r.lostLevels(), r.hacked(), r.biased(), r.unfinished(), r.accounted(), r.Waits.Sentence,
 	} {
 		if s != "" {
 			out = append(out, s)
@@ -218,4 +218,17 @@ func settingsOf(params map[string]any) string {
 		parts = append(parts, fmt.Sprintf("%s %v", key, params[key]))
 	}
 	return strings.Join(parts, ", ")
+}
+
+// biased names the stations of the pipeline that move the lengths for no reason of the method.
+func (r *RunReport) biased() string {
+	if r.Stations == nil {
+		return ""
+	}
+	for _, w := range r.Stations.Warnings {
+		if w.Explained == "" {
+			return w.Sentence
+		}
+	}
+	return ""
 }

@@ -204,6 +204,8 @@ type Prices struct {
 	CompletionPerMillion float64 `mapstructure:"completion_per_million" yaml:"completion_per_million"`
 	ToolCall             float64 `mapstructure:"tool_call" yaml:"tool_call"`
 	PerHour              float64 `mapstructure:"per_hour" yaml:"per_hour"` // of the machine
+	Watts                float64 `mapstructure:"watts" yaml:"watts"`       // that it draws
+	PerKWh               float64 `mapstructure:"per_kwh" yaml:"per_kwh"`   // of electricity, where per_hour does not hold it
 }
 
 // Default is the vetted setting of every field, for the local engine on the generated task.

@@ -42,6 +42,8 @@ func (c Config) Validate() error {
 	atLeast(&k, "prices.completion_per_million", c.Prices.CompletionPerMillion, 0)
 	atLeast(&k, "prices.tool_call", c.Prices.ToolCall, 0)
 	atLeast(&k, "prices.per_hour", c.Prices.PerHour, 0)
+	atLeast(&k, "prices.watts", c.Prices.Watts, 0)
+	atLeast(&k, "prices.per_kwh", c.Prices.PerKWh, 0)
 	return k.err()
 }
 
