@@ -7,6 +7,7 @@ import (
 
 	"pith/configs"
 	"pith/rewards"
+	"pith/trainer/schedule"
 )
 
 // methodsTable writes the table of docs/methods.md: every registered method with what its file
@@ -64,3 +65,19 @@ func belongs(s configs.Scale) string {
 }
 
 func cell(text string) string { return strings.ReplaceAll(text, "|", "\\|") }
+
+// schedulesTable writes the table of schedules in docs/methods.md.
+func schedulesTable(w io.Writer) {
+	fmt.Fprintln(w, "| kind | what it is and its parameters |")
+	fmt.Fprintln(w, "|---|---|")
+	for _, d := range schedule.Describe() {
+		var params []string
+		for _, p := range d.Params {
+			params = append(params, p.Name)
+		}
+		fmt.Fprintf(w, "| `%s` | %s: %s |\n", d.Kind, d.Title, strings.Join(params, ", "))
+	}
+	for _, name := range schedule.Controllers() {
+		fmt.Fprintf(w, "| `%s` | %s |\n", name, schedule.About(name))
+	}
+}

@@ -70,6 +70,9 @@ func newScore(std stdio) *cobra.Command {
 		Args: noArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error {
 			info, err := os.Stat(in)
+			if err != nil && in != "-" {
+				return usagef("--in %s: %w; give JSON lines, - for standard input, or a run directory", in, err)
+			}
 			isRun := err == nil && info.IsDir()
 			if isRun && len(names) <= 1 {
 				return scoreRun(std, &flags, names, in, cmd.Flags().Changed("profile"), lines)

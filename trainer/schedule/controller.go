@@ -33,6 +33,16 @@ var controllers = map[string]func(r *reader) Controller{
 	"accuracy":    buildAccuracy,
 }
 
+// about says what each controller is.
+var about = map[string]string{
+	"adaptive_kl": "holds the KL near a target (verl's adaptive controller): initial, target, horizon",
+	"multiplier":  "a Lagrange multiplier on accuracy (A-DLP): initial, eta, reference_accuracy",
+	"accuracy":    "the last step's accuracy, or its complement (CANON's annealed μ): initial, complement",
+}
+
+// About says in one line what a controller is; "" for an unknown one.
+func About(controller string) string { return about[controller] }
+
 // Controllers lists the kinds that NewController knows, sorted.
 func Controllers() []string { return slices.Sorted(maps.Keys(controllers)) }
 
