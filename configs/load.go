@@ -297,7 +297,7 @@ var replaced = []struct {
 }{
 	{"rewards", "method", []string{"params", "allow_inversions"}},
 	{"rollout", "strategy", []string{"params"}},
-	{"loss", "kind", []string{"params"}},
+	{"loss", "kind", []string{"params", "pairs"}},
 	{"data", "source", []string{"params"}},
 	{"data", "grader", []string{"grade"}},
 	{"advantage", "kind", []string{"params"}},

@@ -12,7 +12,7 @@ import (
 
 // inputs refuses a method that needs what this run cannot give it, naming the setting to change.
 // What is not listed comes with every trace: correctness, lengths, turns, entropy, text and what is
-// counted in it.
+// read from it (rewards.FromTrace).
 func (p *parts) inputs(c configs.Config) []string {
 	has := p.given(c)
 	var order []input // one line for all that share a remedy
@@ -44,10 +44,6 @@ func (p *parts) given(c configs.Config) map[string]input {
 	name := c.Rollout.Strategy
 	does := strategy.Gives(name, c.Rollout.Params)
 	tools := input{does.Tools, "rollout.strategy", fmt.Sprintf("and %s executes no call; set it to tools, on a data.source with tools", name)}
-	refused := func(what string) input {
-		return input{false, "rewards.method", "which " + what + "; score recorded groups that have it with pith score, or choose another method"}
-	}
-	entities := refused("no grader gives: verdicts are right or wrong, not shares of a list of entities")
 	accuracy, tokens, budget := p.known(c)
 	return map[string]input{
 		"budget_scores":    {does.Budgets, "rollout.strategy", fmt.Sprintf("scores at thinking budgets, which %s does not give; set it to anytime", name)},
@@ -62,8 +58,6 @@ func (p *parts) given(c configs.Config) map[string]input {
 			budget || c.Data.TokenBudget.Max > 0 || does.TokenBudget, "data.token_budget",
 			"which the data do not have; set min and max, or rollout.strategy hints with budget_min and budget_max",
 		},
-		"precision": entities, "recall": entities,
-		"payoff": refused("the strategies do not read from a response: its game matrix has no form that they know"),
 		"values": {false, "advantage.kind", "the estimates of a critic, which this learner does not train; choose another kind"},
 	}
 }
