@@ -53,13 +53,16 @@ func (e Estimate) Excludes(x float64) bool {
 	return e.Interval != nil && (x < e.Interval[0] || x > e.Interval[1])
 }
 
-// Contrast estimates the mean over seeds of f(means of the columns). Its variance has two parts: the
-// spread of f between seeds, divided by their number, and the spread between problems of f
-// linearised at each run's means (the delta method), clustered by problem so that problems which all
-// seeds share are not counted as new ones for each. The interval is Student's t on their sum with
-// the degrees of freedom of Satterthwaite (1946). Where seeds bring their own problems the first part
-// holds the second already: the interval is then a little wide, and never narrower than the problems
-// alone allow, however alike three seeds happen to be.
+// Contrast estimates the mean over seeds of f(means of the columns). Its uncertainty has two parts:
+// the spread of f between seeds, and the spread between problems of f linearised at each run's means
+// (the delta method), clustered by problem so that problems which all seeds share are not counted as
+// new ones for each. Each gives a half-width by Student's t, with seeds - 1 and problems - 1 degrees
+// of freedom. Where seeds bring their own problems the spread between seeds holds that of the problems
+// already; the part of problems that all seeds share is joined to it as the other leg of a right
+// triangle (the method of variance estimates recovery; Zou and Donner 2008). The interval is never
+// narrower than the problems alone allow, however alike three seeds happen to be. One t on the sum
+// of the variances with Satterthwaite's degrees of freedom would be narrower, and with three seeds
+// covers 92 % instead of 95.
 //
 // With one seed the interval is over problems only; with one problem, or where a mean is NaN, it is
 // unknown.
@@ -112,23 +115,16 @@ func Contrast(units []Unit, f func(means []float64) float64) Estimate {
 	if len(order) < 2 || math.IsNaN(e.Spread.Problem) {
 		return e
 	}
-	e.conclude(e.Spread.at(len(units)))
+	e.conclude()
 	return e
 }
 
-// conclude fills interval and p from a variance and its degrees of freedom.
-func (e *Estimate) conclude(variance, df float64) {
-	se := math.Sqrt(variance)
-	half := se * student(df).Quantile(0.5+Level/2)
+// conclude fills interval and p from the spread.
+func (e *Estimate) conclude() {
+	half := e.Spread.half(e.Spread.Seeds, func(t distuv.StudentsT) float64 { return t.Quantile(0.5 + Level/2) })
 	e.Interval = &Interval{e.Mean - half, e.Mean + half}
-	p := 1.0
-	switch {
-	case se > 0:
-		p = 2 * student(df).Survival(math.Abs(e.Mean)/se)
-	case e.Mean != 0:
-		p = 0
-	}
-	e.P = &p
+	e.P = new(float64)
+	*e.P = e.Spread.p(math.Abs(e.Mean))
 }
 
 func student(df float64) distuv.StudentsT { return distuv.StudentsT{Mu: 0, Sigma: 1, Nu: df} }
@@ -182,6 +178,6 @@ func Mean(values []float64) Estimate {
 	for _, v := range values {
 		e.Spread.Seed += (v - e.Mean) * (v - e.Mean) / (n - 1) / n
 	}
-	e.conclude(e.Spread.Seed, n-1)
+	e.conclude()
 	return e
 }
