@@ -93,3 +93,14 @@ func Append(b []byte, as DType, v []float32) []byte {
 	}
 	return b
 }
+
+// Floats converts stored elements of type as to float32. It panics where the type cannot be converted
+// or b is not a whole number of elements.
+func Floats(as DType, b []byte) []float32 {
+	if decoders[as] == nil || int64(len(b))%as.Size() != 0 {
+		panic("safetensors: cannot convert " + string(as))
+	}
+	dst := make([]float32, int64(len(b))/as.Size())
+	decoders[as](dst, b)
+	return dst
+}
