@@ -41,11 +41,11 @@ func (r *RunReport) money(p configs.Prices) *Money {
 		total := *r.Cost.Dollars
 		if r.Steps > 0 {
 			m.PerStep = positiveOrNil(total / float64(r.Steps))
-			said = append(said, dollars(*m.PerStep)+" a step")
+			said = append(said, pricedAt(*m.PerStep)+" a step")
 		}
 		if r.Gain != nil && r.Gain.Accuracy > 0 {
 			m.PerPoint = positiveOrNil(total / (100 * r.Gain.Accuracy))
-			said = append(said, dollars(*m.PerPoint)+" a point of accuracy gained")
+			said = append(said, pricedAt(*m.PerPoint)+" a point of accuracy gained")
 		}
 		said = append(said, r.breakEven(m, p, total)...)
 	}
@@ -75,7 +75,7 @@ func (r *RunReport) breakEven(m *Money, p configs.Prices, total float64) (said [
 	if m.AnswerBase == nil || m.AnswerFinal == nil {
 		return nil
 	}
-	said = append(said, fmt.Sprintf("a right answer costs %s where it cost %s", dollars(*m.AnswerFinal), dollars(*m.AnswerBase)))
+	said = append(said, fmt.Sprintf("a right answer costs %s where it cost %s", pricedAt(*m.AnswerFinal), pricedAt(*m.AnswerBase)))
 	if n := metrics.BreakEven(total, *m.AnswerBase, *m.AnswerFinal); !math.IsInf(n, 1) {
 		m.BreakEven = &n
 		return append(said, fmt.Sprintf("so the run has paid for itself after %s right answers served", count(int64(math.Ceil(n)))))
@@ -90,5 +90,5 @@ func positiveOrNil(x float64) *float64 {
 	return &x
 }
 
-// dollars writes a price with three significant digits, however small.
-func dollars(x float64) string { return fmt.Sprintf("$%.3g", x) }
+// pricedAt writes a price with three significant digits, however small.
+func pricedAt(x float64) string { return fmt.Sprintf("$%.3g", x) }

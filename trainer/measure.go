@@ -65,7 +65,7 @@ func Measure(ctx context.Context, c configs.Config, o MeasureOptions) ([]traces.
 		return nil, err
 	}
 	e := local.New(local.Options{Slots: c.Engine.Slots, MaxContext: p.maxContext(c)})
-	defer e.Close()
+	defer func() { _ = e.Close() }()
 	policy := engine.PolicyRef{ID: policyName(o.Step), Step: o.Step}
 	if _, err := e.Publish(ctx, engine.Artifact{Policy: policy, Kind: engine.ArtifactMemory, Handle: p.weights}); err != nil {
 		return nil, err
@@ -85,7 +85,7 @@ func Measure(ctx context.Context, c configs.Config, o MeasureOptions) ([]traces.
 	tasks := &tasker{config: c, source: p.family.Source, encode: p.tokenizer.Encode, stops: stops, options: options, known: newBeforehand(c, p.family.Budget)}
 	problems := o.Problems
 	if all := p.family.Source.Len(datasets.HeldOut); all > 0 {
-		problems = min(problems, int(all))
+		problems = min(problems, all)
 	}
 	rows := make([][]traces.Trace, problems)
 	group, ctx := errgroup.WithContext(ctx)
