@@ -228,7 +228,7 @@ func (e *Engine) Caps(context.Context) (engine.SamplerCaps, error) {
 	}
 	return engine.SamplerCaps{
 		LogprobKind: func(engine.Params) engine.LogprobKind { return engine.LogprobRaw },
-		MaxContext:  e.o.MaxContext, MaxN: 1 << 20, Seeded: !e.o.Unseeded, StopTokens: true, PartialOnAbort: e.o.Partial,
+		MaxContext:  e.o.MaxContext, MaxN: 1 << 20, Seeded: !e.o.Unseeded, StopTokens: true, MinTokens: true, PartialOnAbort: e.o.Partial,
 		PerTokenVersion: true, ConcurrentPolicy: e.o.MaxPolicies,
 	}, nil
 }
