@@ -21,6 +21,7 @@ func commands(io stdio) []*cobra.Command {
 		newServe(io),
 		newPretrain(io),
 		newConfig(io),
+		newMetrics(io),
 		newData(io),
 		newVersion(io),
 	}
