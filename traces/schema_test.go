@@ -9,6 +9,7 @@ import (
 	"os"
 	"path/filepath"
 	"reflect"
+	"regexp"
 	"slices"
 	"strings"
 	"testing"
@@ -88,7 +89,13 @@ func columnRows(t *testing.T, b *strings.Builder, docs map[string]string, prefix
 		f := of.Field(i)
 		parts := strings.Split(f.Tag.Get("parquet"), ",")
 		name := prefix + parts[0]
-		doc := docs[of.Name()+"."+f.Name]
+		doc := columnNames.ReplaceAllStringFunc(docs[of.Name()+"."+f.Name], func(word string) string {
+			if f, ok := of.FieldByName(word); ok {
+				column, _, _ := strings.Cut(f.Tag.Get("parquet"), ",")
+				return "`" + column + "`"
+			}
+			return word
+		})
 		typ, inner := f.Type, reflect.Type(nil)
 		kind := ""
 		switch typ.Kind() {
@@ -114,6 +121,9 @@ func columnRows(t *testing.T, b *strings.Builder, docs map[string]string, prefix
 		}
 	}
 }
+
+// columnNames are words of the records' comments that name their fields.
+var columnNames = regexp.MustCompile(`\b([A-Z][a-z]*[A-Z]\w*|Tokens)\b`)
 
 func scalarName(t reflect.Type) string {
 	return map[reflect.Kind]string{
