@@ -96,6 +96,12 @@ func columnRows(t *testing.T, b *strings.Builder, docs map[string]string, prefix
 			}
 			return word
 		})
+		if doc == "" {
+			doc = plainNames[parts[0]]
+		}
+		if doc == "" {
+			t.Errorf("%s.%s has no comment that says what its column means", of.Name(), f.Name)
+		}
 		typ, inner := f.Type, reflect.Type(nil)
 		kind := ""
 		switch typ.Kind() {
@@ -120,6 +126,20 @@ func columnRows(t *testing.T, b *strings.Builder, docs map[string]string, prefix
 			columnRows(t, b, docs, name+".", inner)
 		}
 	}
+}
+
+// plainNames says what columns mean that go by the same name wherever they stand.
+var plainNames = map[string]string{
+	"step": "learner step", "id": "of the trace; empty for a step", "policy": "id of the policy", "temperature": "0 = greedy",
+	"start": "first token", "end": "one past the last token", "text_start": "first byte", "text_end": "one past the last byte",
+	"train": "the loss counts these tokens", "version": "learner step of the policy", "error": "how it failed; empty where it did not",
+	"price": "dollars", "name": "name", "value": "value", "worker": "who sampled", "injected_tokens": "the other tokens",
+	"all": "of all responses", "right": "of right answers", "wrong": "of wrong answers", "truncated": "of responses that the limit ended; in evals the share of them",
+	"mismatch_max": "largest of the differences", "staleness_max": "largest", "prompt_tokens": "of the step's prompts",
+	"problems": "how many", "accuracy": "right / (right + wrong)", "tokens_mean": "mean response tokens", "tokens_right": "of right answers",
+	"tokens_wrong": "of wrong answers", "no_score": "share of responses", "tool_calls_mean": "a response", "anytime_accuracy": "mean budget score",
+	"budgets": "thinking tokens kept at each cut", "levels": "the same by difficulty", "level": "difficulty", "tokens": "mean response tokens",
+	"token_budget": "of the problem", "score": "0..1",
 }
 
 // columnNames are words of the records' comments that name their fields.
