@@ -139,7 +139,7 @@ func (f *serveFlags) run(ctx context.Context, std stdio, p served) error {
 		return err
 	}
 	o := serve.Options{
-		Sampler: e, Publisher: e, Observer: e, Tokenizer: p.tokens, Model: cmp.Or(f.name, p.name), Base: base, BaseVersion: p.version,
+		Sampler: e, Publisher: serve.Merging(e, p.weights), Observer: e, Tokenizer: p.tokens, Model: cmp.Or(f.name, p.name), Base: base, BaseVersion: p.version,
 		ModelPath: p.path, APIKey: key, Roots: f.roots, Version: "pith-" + trainer.Version(), MaxSequences: f.waiting,
 		Log: slog.New(slog.NewTextHandler(std.err, &slog.HandlerOptions{Level: level})),
 	}
