@@ -8,6 +8,7 @@ import (
 	"math"
 	"net/http"
 	"strconv"
+	"strings"
 
 	"pith/rollout/engine"
 )
@@ -25,7 +26,8 @@ func (s *Server) read(r *http.Request, into any) error {
 	}
 	if err := json.Unmarshal(body, into); err != nil {
 		if t, ok := errors.AsType[*json.UnmarshalTypeError](err); ok {
-			return badf(t.Field, "field %q: a %s is not a %s", t.Field, t.Value, t.Type)
+			field := t.Field[strings.LastIndexByte(t.Field, '.')+1:]
+			return badf(field, "field %q: got a %s, want %s", field, t.Value, t.Type)
 		}
 		return badf("", "the body is no JSON object: %v", err)
 	}

@@ -79,6 +79,7 @@ const (
 var openaiTypes = map[int]string{
 	http.StatusBadRequest:            "BadRequestError",
 	http.StatusUnauthorized:          "AuthenticationError",
+	http.StatusForbidden:             "PermissionDeniedError",
 	http.StatusNotFound:              "NotFoundError",
 	http.StatusRequestEntityTooLarge: "BadRequestError",
 	http.StatusTooManyRequests:       "RateLimitError",
@@ -90,6 +91,7 @@ var openaiTypes = map[int]string{
 var llamaTypes = map[int]string{
 	http.StatusBadRequest:         "invalid_request_error",
 	http.StatusUnauthorized:       "authentication_error",
+	http.StatusForbidden:          "permission_error",
 	http.StatusNotFound:           "not_found_error",
 	http.StatusNotImplemented:     "not_supported_error",
 	http.StatusServiceUnavailable: "unavailable_error",

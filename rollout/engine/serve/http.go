@@ -84,6 +84,10 @@ var changesWeights = map[string]bool{
 // open are the paths that need no key: a load balancer asks them.
 var open = map[string]bool{"/health": true, "/health_generate": true}
 
+// samples are the paths that wait for the engine, whose number is bounded. What controls the server
+// must get through when it is full.
+var samples = map[string]bool{"/v1/completions": true, "/v1/chat/completions": true, "/inference/v1/generate": true, "/generate": true, "/completion": true}
+
 // ServeHTTP answers one request: it bounds how many there are, checks the key, and logs.
 func (s *Server) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	began := time.Now()
@@ -96,11 +100,13 @@ func (s *Server) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 			slog.String("path", r.URL.Path), slog.Int("status", rec.status), slog.Int64("bytes", rec.bytes),
 			slog.Duration("took", time.Since(began)), slog.Bool("client_left", r.Context().Err() != nil))
 	}()
-	if !s.enterRequest() {
-		s.fail(rec, dialectOf(r.URL.Path), &problem{status: http.StatusServiceUnavailable, msg: "too many requests are in flight; send the request again later"})
-		return
+	if samples[r.URL.Path] {
+		if !s.enterRequest() {
+			s.fail(rec, dialectOf(r.URL.Path), &problem{status: http.StatusServiceUnavailable, msg: "too many requests are in flight; send the request again later"})
+			return
+		}
+		defer s.leaveRequest()
 	}
-	defer s.leaveRequest()
 	if !open[r.URL.Path] && !s.authorised(r) {
 		w.Header().Set("WWW-Authenticate", "Bearer")
 		s.fail(rec, dialectOf(r.URL.Path), &problem{status: http.StatusUnauthorized, msg: "the API key is missing or wrong: send it as Authorization: Bearer KEY"})

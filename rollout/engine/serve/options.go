@@ -61,7 +61,7 @@ type Options struct {
 	// MaxSequences bounds the sequences admitted at a time, running and waiting; beyond it a request
 	// is answered with 429. Default 8192.
 	MaxSequences int
-	// MaxRequests bounds the HTTP requests in flight; beyond it the answer is 503. Default 8192.
+	// MaxRequests bounds the requests for samples in flight; beyond it the answer is 503. Default 8192.
 	MaxRequests int
 	// RetryAfter is what a refused client is told to wait. Default one second.
 	RetryAfter time.Duration
@@ -130,7 +130,7 @@ type Server struct {
 	names    map[string]*policy    // what requests can ask for
 	loads    int                   // policies published so far, part of their ids
 	label    string                // weight version of the base
-	requests int                   // HTTP requests in flight
+	requests int                   // for samples, in flight
 	bodies   int64                 // bytes of their bodies
 	admitted int                   // sequences admitted
 	running  map[*running]struct{} // attempts under way
