@@ -331,9 +331,9 @@ func TestBatchesSurviveAnyDamage(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	stride := 29
+	stride := 7
 	if testing.Short() {
-		stride = 211
+		stride = 61
 	}
 	for at := 0; at < len(whole); at += stride {
 		spoilt := slices.Clone(whole)

@@ -19,9 +19,9 @@ func commands(io stdio) []*cobra.Command {
 		newGrade(io),
 		newWorker(io),
 		newServe(io),
+		newExport(io),
 		newPretrain(io),
 		newConfig(io),
-		newMetrics(io),
 		newData(io),
 		newVersion(io),
 	}

@@ -1,6 +1,0 @@
-//go:build race
-
-package trainer
-
-// raceEnabled scales slow tests down under the race detector.
-const raceEnabled = true
