@@ -24,7 +24,8 @@ func (f *configFlags) register(cmd *cobra.Command) {
 }
 
 // load merges defaults < presets < file < method < environment < --set. Without a preset and a
-// file it is the preset that the method starts from, the quickstart for most.
+// file it is the preset that the method starts from, the quickstart for most, and the run has the
+// method's name.
 func (f *configFlags) load(args []string) (configs.Config, error) {
 	s := configs.Sources{Presets: f.presets, Files: args, Method: f.method, Scale: f.scale, Environ: os.Environ(), Set: f.set}
 	if s.Scale != "" && s.Method == "" {
@@ -38,6 +39,7 @@ func (f *configFlags) load(args []string) (configs.Config, error) {
 				return configs.Config{}, err
 			}
 			s.Presets = []string{m.Base}
+			s.Set = append([]string{"run.name=" + s.Method}, s.Set...)
 		}
 	}
 	return configs.Load(s)
