@@ -149,6 +149,9 @@ func (r *RunReport) unfinished() string {
 	if r.Planned == 0 || r.Steps >= r.Planned {
 		return ""
 	}
+	if gain := r.data.manifest.Config.Run.StopGain; gain > 0 && r.Final != nil && r.Final.Step == r.Steps {
+		return fmt.Sprintf("The run ended after %d of %d steps: its learning curve promised less than %s more (run.stop_gain).", r.Steps, r.Planned, points100(gain))
+	}
 	return fmt.Sprintf("The run has done %d of %d steps.", r.Steps, r.Planned)
 }
 

@@ -33,6 +33,9 @@ type Run struct {
 	Name  string `mapstructure:"name" yaml:"name"`   // recorded in every trace; also the directory under runs/
 	Seed  uint64 `mapstructure:"seed" yaml:"seed"`   // of problems, sampling and everything else
 	Steps int    `mapstructure:"steps" yaml:"steps"` // learner steps
+	// StopGain ends the run early, one step after the first evaluation from which on a learning curve
+	// fitted to the held-out accuracies promises less than this share; 0 = never. 0.01 is a point.
+	StopGain float64 `mapstructure:"stop_gain" yaml:"stop_gain"`
 }
 
 // Policy is what is trained.

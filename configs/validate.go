@@ -16,6 +16,13 @@ func (c Config) Validate() error {
 		k.bad("run.name", "%q cannot name a directory; use letters, digits, dot, dash and underscore, at most 80", c.Run.Name)
 	}
 	atLeast(&k, "run.steps", c.Run.Steps, 0)
+	within(&k, "run.stop_gain", c.Run.StopGain, 0, 1)
+	if c.Run.StopGain > 0 && c.Rollout.MaxStaleness > 0 {
+		k.bad("run.stop_gain", "needs rollout.max_staleness: 0; groups that were sampled ahead would be lost where the run stops")
+	}
+	if c.Run.StopGain > 0 && c.Eval.Every == 0 {
+		k.bad("run.stop_gain", "reads the evaluations during the run, and eval.every is 0; set it to a few steps")
+	}
 	if c.Policy.Base == "" {
 		k.bad("policy.base", "is empty; give a Hugging Face directory or builtin:NAME")
 	}

@@ -92,7 +92,7 @@ func (t *Trainer) record(s traces.Step) error {
 
 func (t *Trainer) checkpoint(step int64) error {
 	every := int64(t.config.Checkpoint.Every)
-	if step%every != 0 && step != int64(t.config.Run.Steps) {
+	if step%every != 0 && step != t.last() {
 		return nil
 	}
 	var err error

@@ -20,7 +20,7 @@ const (
 
 // due says how many problems an evaluation after a step has, 0 for none.
 func (t *Trainer) due(step int64) int64 {
-	e, last := t.config.Eval, int64(t.config.Run.Steps)
+	e, last := t.config.Eval, t.last()
 	n := int64(0)
 	switch {
 	case step == 0 || step == last:

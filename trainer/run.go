@@ -30,7 +30,7 @@ func (t *Trainer) Run(ctx context.Context) error {
 }
 
 // Paused says that the run stands before its last step because it was asked to wait there.
-func (t *Trainer) Paused() bool { return t.state.Step < int64(t.config.Run.Steps) }
+func (t *Trainer) Paused() bool { return t.state.Step < t.last() }
 
 // loop is the run: publish, evaluate, then step after step.
 func (t *Trainer) loop(ctx context.Context) error {
@@ -47,11 +47,7 @@ func (t *Trainer) loop(ctx context.Context) error {
 		return err
 	}
 	t.idleBefore = t.idle(ctx)
-	last := int64(t.config.Run.Steps)
-	if t.until > 0 {
-		last = min(last, t.until)
-	}
-	for t.state.Step < last {
+	for last := t.last(); t.state.Step < last && (t.until == 0 || t.state.Step < t.until); last = t.last() {
 		if err := t.step(ctx); err != nil {
 			return fmt.Errorf("step %d: %w", t.state.Step+1, err)
 		}

@@ -120,7 +120,7 @@ func newDesign(points []Point, c float64) design {
 	return d
 }
 
-// fit gives A and B by linear least squares, and the squared error.
+// fit gives A and B by linear least squares under A ≤ 1, and the squared error.
 func (d *design) fit(points []Point) (Curve, float64) {
 	if d.squares == 0 {
 		return Curve{C: d.c}, math.Inf(1)
@@ -133,12 +133,23 @@ func (d *design) fit(points []Point) (Curve, float64) {
 	for i, p := range points {
 		product += d.x[i] * (p.Accuracy - my)
 	}
-	slope, e := product/d.squares, 0.0
+	slope := product / d.squares
+	curve := Curve{A: my - slope*d.mean, B: -slope, C: d.c}
+	if curve.A > 1 { // the best line through A = 1
+		above, below := 0.0, 0.0
+		for i, p := range points {
+			x := d.x[i] + d.mean
+			above += x * (1 - p.Accuracy)
+			below += x * x
+		}
+		curve.A, curve.B = 1, above/below
+	}
+	e := 0.0
 	for i, p := range points {
-		r := p.Accuracy - my - slope*d.x[i]
+		r := p.Accuracy - curve.A + curve.B*(d.x[i]+d.mean)
 		e += r * r
 	}
-	return Curve{A: my - slope*d.mean, B: -slope, C: d.c}, e
+	return curve, e
 }
 
 // grid is the designs of all searched exponents; the points of a resample share it.
@@ -185,7 +196,7 @@ func best(points []Point, g []design) (Curve, float64, error) {
 	switch {
 	case !(curve.B > 0):
 		return Curve{}, 0, fmt.Errorf("%w: the accuracy does not rise", ErrRefused)
-	case !(curve.A > 0 && curve.A <= 1+1e-9):
+	case !(curve.A > 0):
 		return Curve{}, 0, fmt.Errorf("%w: the fitted asymptote %.3f is no accuracy", ErrRefused, curve.A)
 	}
 	return curve, math.Sqrt(e / float64(len(points))), nil

@@ -69,6 +69,23 @@ func TestPointsOfACurveAreFittedExactly(t *testing.T) {
 	})
 }
 
+func TestAnAccuracyIsNeverForecastAboveOne(t *testing.T) {
+	random := rand.New(rand.NewPCG(3, 3))
+	truth := Curve{A: 1, B: .6, C: .8}
+	var points []Point
+	for i := range 20 {
+		at := float64(2 * (i + 1))
+		points = append(points, Point{at, min(truth.At(at)+.01*random.NormFloat64(), 1)})
+	}
+	f, err := Fit(points)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if f.A > 1 || f.Asymptote[1] > 1 || f.A < .95 {
+		t.Errorf("got %+v", f)
+	}
+}
+
 func TestPointsThatCarryNoExtrapolationAreRefused(t *testing.T) {
 	random := rand.New(rand.NewPCG(1, 1))
 	noise := make([]Point, 8)
