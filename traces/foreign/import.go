@@ -390,8 +390,11 @@ func (im *importer) finish() error {
 		}
 	}
 	s.GroupRule = "equal group, else problem, else prompt within a step"
-	s.VerdictRule = fmt.Sprintf("right where %s, else %s is at least %g; without either, the grader where there is one and a gold answer, else no score",
-		source(im.fields["correct"]), source(im.fields["score"]), im.o.RightAt)
+	labels := source(im.fields["correct"])
+	if len(im.fields["score"]) > 0 {
+		labels += ", else " + source(im.fields["score"]) + ","
+	}
+	s.VerdictRule = fmt.Sprintf("right where %s is at least %g; without it the grader, where there is one and a gold answer, else no score", labels, im.o.RightAt)
 	manifest, err := json.MarshalIndent(map[string]any{
 		"run": im.o.Name, "dataset": im.format.Name, "imported": s,
 		"config": map[string]any{"run": map[string]any{"name": im.o.Name}, "prices": map[string]any{
