@@ -7,6 +7,7 @@ import (
 
 	"pith/configs"
 	"pith/datasets"
+	"pith/rewards"
 	"pith/rollout/strategy"
 )
 
@@ -17,7 +18,11 @@ func (p *parts) inputs(c configs.Config) []string {
 	has := p.given(c)
 	var order []input // one line for all that share a remedy
 	lacking := map[input][]string{}
-	for _, need := range p.method.Needs() {
+	needs := p.method.Needs()
+	if d, _ := rewards.Lookup(c.Rewards.Method); slices.Contains(d.Optional, "first_tool_token") {
+		needs = append(needs, "first_tool_token") // a trace may lack it, a run may not: nothing would be shaped
+	}
+	for _, need := range needs {
 		in, ok := has[need]
 		if !ok || in.given {
 			continue
