@@ -63,17 +63,46 @@ func TestTheNumberOfWorkersDoesNotChangeAByte(t *testing.T) {
 	sameBytes(t, reproducible(t, one), reproducible(t, four))
 }
 
-// TestKilledAtTenMomentsARunEndsWithTheSameBytes kills a process at random moments and resumes it,
-// until ten kills have hit or the run is over, in which case another run is started.
 func TestKilledAtTenMomentsARunEndsWithTheSameBytes(t *testing.T) {
 	kills := 10
 	if testing.Short() {
 		kills = 3
 	}
+	killAndResume(t, kills, tiny())
+}
+
+// TestKilledRunsOfEveryStrategyEndWithTheSameBytes covers what is not in the quickstart: what a
+// strategy draws or forces, log-probabilities of a frozen policy, pairs.
+func TestKilledRunsOfEveryStrategyEndWithTheSameBytes(t *testing.T) {
+	for _, c := range []struct {
+		name string
+		args []string
+	}{
+		{"turns, held to the base policy", tiny("--method", "mind", "--set", "loss.params.kl_coef=0.01")},
+		{"modes, decoupled from the start of the step", tiny("--method", "adaptthink", "--set", "loss.kind=decoupled_ppo")},
+		{"hints", tiny("--method", "l1_max", "--set", "data.token_budget.max=0", "--set", "data.token_budget.min=0", "--set", "data.token_budget.prompt=",
+			"--set", "rollout.strategy=hints", "--set", `rollout.params.text="{budget_digits}"`, "--set", "rollout.params.budget_min=9", "--set", "rollout.params.budget_max=40")},
+		{"refine, imitating", tiny("--set", "rollout.strategy=refine", "--set", "rewards.method=grpo", "--set", "loss.kind=sft", "--set", "loss.params=", "--set", "loss.pairs.rule=best_worst")},
+		{"preferences, with the loss under the base policy", tiny("--method", "optima")},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			if testing.Short() && c.name[0] != 'p' {
+				t.Skip("one of them is enough in short mode")
+			}
+			killAndResume(t, 1, c.args)
+		})
+	}
+}
+
+// killAndResume kills a process at random moments and resumes it, until so many kills have hit or
+// the run is over, in which case another run is started. What is left must have the bytes of a run
+// that nobody disturbed.
+func killAndResume(t *testing.T, kills int, run []string) {
+	t.Helper()
 	dir := t.TempDir()
 	quiet := filepath.Join(dir, "quiet")
 	start := time.Now()
-	mustPith(t, append([]string{"train", "--out", quiet}, tiny()...)...)
+	mustPith(t, append([]string{"train", "--out", quiet}, run...)...)
 	whole := time.Since(start)
 	want := reproducible(t, quiet)
 
@@ -85,7 +114,7 @@ func TestKilledAtTenMomentsARunEndsWithTheSameBytes(t *testing.T) {
 		}
 		out := filepath.Join(dir, fmt.Sprintf("killed-%d", round))
 		for ended := false; !ended; {
-			args := append([]string{"train", "--out", out}, tiny()...)
+			args := append([]string{"train", "--out", out}, run...)
 			if _, err := os.Stat(filepath.Join(out, traces.ManifestFile)); err == nil {
 				args = append(args, "--resume")
 			} else if err := os.RemoveAll(out); err != nil {
