@@ -18,14 +18,29 @@ import (
 func newSweep(io stdio) *cobra.Command {
 	f := sweepFlags{io: io}
 	cmd := &cobra.Command{
-		Use:   "sweep SWEEP.yaml | NAME",
+		Use:   "sweep SWEEP.yaml | NAME | --join URL",
 		Short: "Many runs in one command, then one comparison",
 		Long: "Run every combination that a sweep file names, beside the baselines without which a comparison says\n" +
 			"little, and compare them. Call it again to go on: finished runs are kept, interrupted ones resumed,\n" +
 			"failed ones tried again. One failing run stops no other.\n\n" +
-			"  pith sweep length-rewards --dry-run    the runs and the bill, before anything runs",
-		Args: argsBetween(1, 1, "a sweep file, or the name of one that ships with pith"),
-		RunE: func(cmd *cobra.Command, args []string) error { return f.run(cmd.Context(), args[0]) },
+			"  pith sweep length-rewards --dry-run    the runs and the bill, before anything runs\n" +
+			"  pith sweep length-rewards --listen 127.0.0.1:4222    other hosts may take runs …\n" +
+			"  pith sweep --join nats://127.0.0.1:4222              … and this one does",
+		Args: argsBetween(0, 1, "one sweep file, or the name of one that ships with pith"),
+		RunE: func(cmd *cobra.Command, args []string) error {
+			f.parallelSet = cmd.Flags().Changed("parallel")
+			switch {
+			case f.join != "" && len(args) == 0:
+				return f.take(cmd.Context())
+			case f.join != "":
+				return usagef("pith sweep --join takes runs of a sweep that another host offers: no sweep file, but --sweep NAME where it offers several")
+			case len(args) == 0:
+				return usagef("pith sweep needs a sweep file, or the name of one that ships with pith: %s", strings.Join(sweep.Names(), ", "))
+			case f.nats != "" && f.listen != "":
+				return usagef("--nats names a server elsewhere, --listen starts one here; give one of them")
+			}
+			return f.run(cmd.Context(), args[0])
+		},
 	}
 	cmd.Flags().StringVar(&f.out, "out", "", "directory of the sweep (default runs/sweeps/NAME)")
 	cmd.Flags().IntVar(&f.parallel, "parallel", 1, "runs at a time; the cores are divided between them")
@@ -33,6 +48,10 @@ func newSweep(io stdio) *cobra.Command {
 	cmd.Flags().StringArrayVar(&f.reuse, "reuse", nil, "directory of another sweep whose finished runs may be taken over where they are the same (repeatable; default: those beside --out)")
 	cmd.Flags().BoolVar(&f.dryRun, "dry-run", false, "print the runs and the bill, and run nothing")
 	cmd.Flags().BoolVar(&f.asJSON, "json", false, "print the comparison as JSON, or with --dry-run the bill")
+	cmd.Flags().StringVar(&f.nats, "nats", "", "offer the runs to other hosts on this NATS server; with --parallel this host makes some too")
+	cmd.Flags().StringVar(&f.listen, "listen", "", "the same on a server of this process, at host:port")
+	cmd.Flags().StringVar(&f.join, "join", "", "take runs that another host offers on this NATS server")
+	cmd.Flags().StringVar(&f.name, "sweep", "", "with --join: the sweep, where the server has several")
 	return cmd
 }
 
@@ -43,6 +62,9 @@ type sweepFlags struct {
 	parallel       int
 	set, reuse     []string
 	dryRun, asJSON bool
+
+	nats, listen, join, name string
+	parallelSet              bool
 }
 
 func (f *sweepFlags) run(ctx context.Context, file string) error {
@@ -87,6 +109,9 @@ func (f *sweepFlags) run(ctx context.Context, file string) error {
 func (f *sweepFlags) execute(ctx context.Context, s *sweep.Sweep, plan *sweep.Plan) (sweep.State, error) {
 	w := &sweepWatch{line: newStatus(f.io), started: time.Now(), plan: plan}
 	w.line.print(fmt.Sprintf("sweep %s in %s: %d runs of %d arms", plan.Spec.Name, f.out, len(plan.Runs), len(plan.Arms)))
+	if f.nats != "" || f.listen != "" {
+		return f.offer(ctx, s, plan, w)
+	}
 	state, err := s.Execute(ctx, sweep.Child{}, f.parallel, w.events())
 	w.line.clear()
 	return state, err
