@@ -199,6 +199,14 @@ func (m *Method) estimatorNeeds(pl *plan, e advantage.Estimator, kind advantage.
 	if kind.Needs&advantage.NeedValues != 0 {
 		f |= FieldValues | FieldTokens
 	}
+	if kind.Needs&advantage.NeedTurns != 0 {
+		if err := turnsFit(m.name, pl); err != nil {
+			return 0, err
+		}
+		if f |= FieldTurnEnds; pl.turn == nil {
+			f |= FieldTurnScores
+		}
+	}
 	if kind.Needs&advantage.NeedSteps != 0 && pl.split == nil {
 		return 0, errors.New("advantage.kind: brpo needs scores at budgets, which only the method brpo has")
 	}

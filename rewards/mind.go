@@ -25,8 +25,11 @@ var mindSpec = &spec{
 	source: "our reading of arXiv 2505.19788 (abstract and peer review): the three parts are theirs; their sizes and the way in which a second " +
 		"trajectory is detected are ours (a word such as wait, alternatively or aha inside a turn)",
 	needs:    FieldCorrect | FieldFormatted | FieldTurns,
-	optional: []string{"text"},
-	notes:    []string{"a response with more trajectories than turns violates the unit; without text nothing is detected", "sum over parts: shortening comes from the per-sequence normaliser of the loss, which favours short right answers"},
+	optional: []string{"text", "turn_ends", "turn_scores"},
+	notes: []string{
+		"advantage.kind turn gives each turn its own: w₂ · the score of its answer + w₃ · (one trajectory ? 0 : -1), beside the outcome's",
+		"a response with more trajectories than turns violates the unit; without text nothing is detected", "sum over parts: shortening comes from the per-sequence normaliser of the loss, which favours short right answers",
+	},
 	promises: Promises{ZeroSum: true, Monotone: true, Ordered: false},
 	recommended: Recommended{
 		Strategy: "turns", Loss: "ppo", Aggregation: "seq_mean_token_mean", ClipLow: 0.2, ClipHigh: 0.2,
@@ -49,8 +52,30 @@ var mindSpec = &spec{
 				}
 				return nil
 			},
+			turn: func(v *view, i, k int) float64 { return o.turn(v.s[i], v.right[i], k) },
 		}
 	},
+}
+
+// turn scores turn k alone: its answer, where it was graded, and whether it is one trajectory.
+func (o *mindParams) turn(s *Sample, right bool, k int) float64 {
+	score, text := 0.0, ""
+	switch {
+	case k < len(s.TurnScores):
+		score = o.Weights[1] * s.TurnScores[k]
+	case k == s.turnCount()-1:
+		score = o.Weights[1] * indicator(right)
+	}
+	switch {
+	case k < len(s.TurnTexts):
+		text = s.TurnTexts[k]
+	case s.TurnEnds == nil:
+		text = s.Text
+	}
+	if restarts(text) > 0 {
+		score -= o.Weights[2]
+	}
+	return score
 }
 
 // restarts counts the words with which a response sets out anew.

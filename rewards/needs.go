@@ -174,6 +174,11 @@ func (s *Sample) valid(bad func(trace, field, format string, args ...any) error)
 			return bad(s.ID, "values", "want finite numbers of at most 1e12, got %v", v)
 		}
 	}
+	if s.TurnEnds != nil || s.TurnScores != nil {
+		if err := s.validTurns(bad); err != nil {
+			return err
+		}
+	}
 	if s.Values != nil && len(s.Values) != s.Tokens {
 		return bad(s.ID, "values", "want one for each of %d tokens, got %d", s.Tokens, len(s.Values))
 	}

@@ -18,7 +18,7 @@ var optimaSpec = &spec{
 	},
 	notes:       []string{"a ranking reward: the paper fine-tunes on the best conversations or on pairs", "score is correctness where it is absent", "an easily predicted text can outweigh both task and tokens: 1/base_loss has no bound"},
 	promises:    Promises{ZeroSum: true, PressesWrong: true},
-	recommended: Recommended{Strategy: "single", Loss: "dpo", Aggregation: "token_mean"},
+	recommended: Recommended{Strategy: "single", Loss: "dpo", Aggregation: "group_mean_token_sum"},
 	params:      func() any { return &optimaParams{} },
 	bind: func(p any, profile string) *plan {
 		o := p.(*optimaParams)

@@ -33,6 +33,12 @@ type Sample struct {
 	ReasoningChars int      // before it, tags included
 	OutputWords    int      // of the whole output
 
+	// TurnEnds are the response tokens at which the turns end, ascending; nil: one turn. TurnScores are
+	// their own scores in [0, 1], NaN where one could not be judged, and TurnTexts what was written in them; each nil where unknown.
+	TurnEnds   []int
+	TurnScores []float64
+	TurnTexts  []string
+
 	PromptTokens int              // prime_linear; 0 where unknown
 	Values       []float64        // gae: a critic's estimate at each token
 	Segments     []traces.Segment // where thinking and answer lie; nil: all of it is thinking
@@ -114,6 +120,8 @@ const (
 	FieldReasoningChars
 	FieldOutputWords
 	FieldValues
+	FieldTurnEnds
+	FieldTurnScores
 	// Of the problem and the group.
 	FieldReferenceAccuracy
 	FieldReferenceTokens
@@ -125,7 +133,7 @@ const (
 var fieldNames = [...]string{
 	"correct", "formatted", "truncated", "tokens", "chars", "mode", "turns", "tool_calls",
 	"first_tool_token", "entropy", "budget_scores", "text", "base_loss", "precision", "recall",
-	"payoff", "response_words", "reasoning_chars", "output_words", "values",
+	"payoff", "response_words", "reasoning_chars", "output_words", "values", "turn_ends", "turn_scores",
 	"problem.reference_accuracy", "problem.reference_tokens", "problem.token_budget", "step",
 }
 

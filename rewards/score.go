@@ -177,6 +177,8 @@ func (m *Method) estimate(views []view) error {
 		sc.groups = append(sc.groups, advantage.Group{Reward: v.learn, Tokens: v.tokens, Advantage: v.adv})
 		g := &sc.groups[len(sc.groups)-1]
 		switch {
+		case needs&advantage.NeedTurns != 0:
+			m.turnSteps(v, g)
 		case needs&advantage.NeedSteps != 0:
 			if err := m.plan.split(v, g); err != nil {
 				return err
@@ -261,9 +263,14 @@ func (m *Method) results(batch []Group, views []view, dst [][]Result) ([][]Resul
 // length-weighted mean; a method that only cuts keeps its scalar.
 func (m *Method) spread(v *view, k int, row []float64, r *Result) error {
 	ranges := m.scratch.ranges[:0]
-	if m.plan.spread != nil {
+	switch {
+	case m.plan.spread != nil:
 		ranges = m.plan.spread(v, k, row, ranges)
-	} else {
+	case m.kind.Needs&advantage.NeedTurns != 0:
+		if ranges = turnRanges(v.s[k], row, ranges); len(ranges) == 0 {
+			return nil
+		}
+	default:
 		for t, a := range row {
 			ranges = append(ranges, tokenRange{start: t, end: t + 1, value: a})
 		}

@@ -42,6 +42,9 @@ type plan struct {
 	keep func(v *view) (reason string)
 	// split gives the estimator scores and prior along the response (brpo).
 	split func(v *view, g *advantage.Group) error
+	// turn scores turn k of sample i for the estimator turn. nil takes the turn's own score, and the
+	// verdict where the response is one turn.
+	turn func(v *view, i, k int) float64
 	// shape changes v.adv after the estimator; batch-wide variants read v only.
 	shape func(v *view)
 	// spread gives sample i's advantages along its tokens, from row, the estimator's values along it

@@ -2,6 +2,7 @@ package rewards
 
 import (
 	"cmp"
+	"math"
 	"slices"
 	"strings"
 	"unicode/utf8"
@@ -35,7 +36,27 @@ func FromTrace(t *traces.Trace) Sample {
 	if len(t.BudgetScores) == 0 {
 		s.BudgetScores = nil
 	}
+	turnsOf(t, &s)
 	return s
+}
+
+// turnsOf fills what is known of a response's turns. The score of a turn that the grader could not
+// judge is NaN; where none was graded they are missing.
+func turnsOf(t *traces.Trace, s *Sample) {
+	graded := false
+	for _, r := range t.TurnRanges {
+		score := math.NaN()
+		if r.Score != nil {
+			score, graded = *r.Score, true
+		}
+		s.TurnEnds = append(s.TurnEnds, int(r.End))
+		s.TurnTexts = append(s.TurnTexts, t.Text[r.TextStart:r.TextEnd])
+		s.TurnScores = append(s.TurnScores, score)
+	}
+	if !graded && len(s.TurnEnds) > 0 {
+		s.TurnScores = nil
+		s.Missing |= FieldTurnScores
+	}
 }
 
 var yes, no = true, false

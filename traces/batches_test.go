@@ -331,9 +331,9 @@ func TestBatchesSurviveAnyDamage(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	stride := 7
+	stride := 29
 	if testing.Short() {
-		stride = 61
+		stride = 211
 	}
 	for at := 0; at < len(whole); at += stride {
 		spoilt := slices.Clone(whole)

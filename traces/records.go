@@ -12,45 +12,45 @@ type Lengths struct {
 // a clock.
 type Step struct {
 	Step       int64  `parquet:"step" json:"step"`
-	Policy     string `parquet:"policy" json:"policy"` // the policy that the step produced
-	Digest     string `parquet:"digest" json:"digest"` // of its tensors
-	Traces     int64  `parquet:"traces" json:"traces"`
-	Trained    int64  `parquet:"trained" json:"trained"`
-	Filtered   int64  `parquet:"filtered" json:"filtered"`
-	Failed     int64  `parquet:"failed" json:"failed"`
-	DeadLetter int64  `parquet:"dead_lettered" json:"dead_lettered"`
-	NoScore    int64  `parquet:"no_score" json:"no_score"`
+	Policy     string `parquet:"policy" json:"policy"`               // the policy that the step produced
+	Digest     string `parquet:"digest" json:"digest"`               // of its tensors
+	Traces     int64  `parquet:"traces" json:"traces"`               // released
+	Trained    int64  `parquet:"trained" json:"trained"`             // of them, what became of them
+	Filtered   int64  `parquet:"filtered" json:"filtered"`           // removed by the method's filter
+	Failed     int64  `parquet:"failed" json:"failed"`               // with the length so far
+	DeadLetter int64  `parquet:"dead_lettered" json:"dead_lettered"` // could not be delivered or decoded
+	NoScore    int64  `parquet:"no_score" json:"no_score"`           // whatever became of them
 
 	Accuracy  float64 `parquet:"accuracy" json:"accuracy"`   // right / (right + wrong)
 	Truncated float64 `parquet:"truncated" json:"truncated"` // share of traces
-	Lengths   Lengths `parquet:"lengths" json:"lengths"`
+	Lengths   Lengths `parquet:"lengths" json:"lengths"`     // mean response tokens by outcome
 	// The four stations of the length distribution: a filter that moves the mean shows here.
-	LengthTrained float64  `parquet:"length_trained" json:"length_trained"`
+	LengthTrained float64  `parquet:"length_trained" json:"length_trained"`      // mean tokens of what was trained on
 	ToolCalls     float64  `parquet:"tool_calls" json:"tool_calls"`              // mean per trace
 	Anytime       *float64 `parquet:"anytime,optional" json:"anytime,omitempty"` // mean budget score
 
-	Reward        float64 `parquet:"reward" json:"reward"`
+	Reward        float64 `parquet:"reward" json:"reward"`                  // mean
 	Terms         []Term  `parquet:"reward_terms,list" json:"reward_terms"` // means
-	Loss          float64 `parquet:"loss" json:"loss"`
-	Entropy       float64 `parquet:"entropy" json:"entropy"`           // nats per trained token
-	KL            float64 `parquet:"kl" json:"kl"`                     // k3 estimate, behaviour policy to the updated one
-	ReferenceKL   float64 `parquet:"reference_kl" json:"reference_kl"` // the loss's KL term per trained token, before its coefficient
-	ClipLow       float64 `parquet:"clip_low" json:"clip_low"`
-	ClipHigh      float64 `parquet:"clip_high" json:"clip_high"`
-	GradNorm      float64 `parquet:"grad_norm" json:"grad_norm"` // before clipping
-	LearningRate  float64 `parquet:"learning_rate" json:"learning_rate"`
-	Updates       int64   `parquet:"updates" json:"updates"` // optimiser steps
-	TrainedTokens int64   `parquet:"trained_tokens" json:"trained_tokens"`
+	Loss          float64 `parquet:"loss" json:"loss"`                      // of the step's last update
+	Entropy       float64 `parquet:"entropy" json:"entropy"`                // nats per trained token
+	KL            float64 `parquet:"kl" json:"kl"`                          // k3 estimate, behaviour policy to the updated one
+	ReferenceKL   float64 `parquet:"reference_kl" json:"reference_kl"`      // the loss's KL term per trained token, before its coefficient
+	ClipLow       float64 `parquet:"clip_low" json:"clip_low"`              // share of tokens clipped below
+	ClipHigh      float64 `parquet:"clip_high" json:"clip_high"`            // share of tokens clipped above
+	GradNorm      float64 `parquet:"grad_norm" json:"grad_norm"`            // before clipping
+	LearningRate  float64 `parquet:"learning_rate" json:"learning_rate"`    // of the last update
+	Updates       int64   `parquet:"updates" json:"updates"`                // optimiser steps
+	TrainedTokens int64   `parquet:"trained_tokens" json:"trained_tokens"`  // tokens that the loss counted
 
 	// Train/sample agreement on fresh tokens, before the first update of the step.
 	MismatchMean float64 `parquet:"mismatch_mean" json:"mismatch_mean"` // mean |Δ log p|
 	MismatchMax  float64 `parquet:"mismatch_max" json:"mismatch_max"`
 
-	StalenessMean   float64 `parquet:"staleness_mean" json:"staleness_mean"`
+	StalenessMean   float64 `parquet:"staleness_mean" json:"staleness_mean"` // learner steps between sampling and update
 	StalenessMax    int64   `parquet:"staleness_max" json:"staleness_max"`
-	GeneratedTokens int64   `parquet:"generated_tokens" json:"generated_tokens"`
+	GeneratedTokens int64   `parquet:"generated_tokens" json:"generated_tokens"` // sampled for the step
 	PromptTokens    int64   `parquet:"prompt_tokens" json:"prompt_tokens"`
-	Price           float64 `parquet:"price" json:"price"`
+	Price           float64 `parquet:"price" json:"price"` // dollars of its tokens
 }
 
 // LevelEval is an evaluation restricted to one difficulty level.

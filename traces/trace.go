@@ -60,34 +60,34 @@ const (
 // and count from the first response token. Slices are never shared between traces.
 type Trace struct {
 	// Identity. ID is deterministic: the group and the sample index, never the attempt.
-	Run     string `parquet:"run,dict" json:"run"`
+	Run     string `parquet:"run,dict" json:"run"`     // name of the run
 	Step    int64  `parquet:"step" json:"step"`        // the learner step the trace was released for, from 1; 0 for evaluations of the base
 	Split   string `parquet:"split,dict" json:"split"` // train, heldout
-	Group   string `parquet:"group" json:"group"`
-	ID      string `parquet:"id" json:"id"`
-	Problem string `parquet:"problem" json:"problem"`
-	Sample  int32  `parquet:"sample" json:"sample"`
-	Seed    uint64 `parquet:"seed" json:"seed"` // key of the group's random stream
+	Group   string `parquet:"group" json:"group"`      // the samples of one problem that were released together
+	ID      string `parquet:"id" json:"id"`            // group and sample index: deterministic, never the attempt
+	Problem string `parquet:"problem" json:"problem"`  // id of the problem in its data set
+	Sample  int32  `parquet:"sample" json:"sample"`    // index within the group, from 0
+	Seed    uint64 `parquet:"seed" json:"seed"`        // key of the group's random stream
 
-	Dataset string `parquet:"dataset,dict" json:"dataset"`
-	Level   int32  `parquet:"level" json:"level"` // difficulty; 0 where the data set has none
-	Gold    string `parquet:"gold" json:"gold"`
+	Dataset string `parquet:"dataset,dict" json:"dataset"` // name of the data set or task family
+	Level   int32  `parquet:"level" json:"level"`          // difficulty; 0 where the data set has none
+	Gold    string `parquet:"gold" json:"gold"`            // right answer
 
 	// What was asked and what came back. LogProbs has len(Tokens); it is 0 where no policy sampled
 	// the token (injected text, tool results).
-	PromptText   string    `parquet:"prompt_text" json:"prompt_text"`
-	PromptTokens []int32   `parquet:"prompt_tokens,list" json:"prompt_tokens"`
-	Text         string    `parquet:"text" json:"text"`
-	Tokens       []int32   `parquet:"tokens,list" json:"tokens"`
-	LogProbs     []float32 `parquet:"logprobs,list" json:"logprobs"` // natural log, of the distribution drawn from
-	Segments     []Segment `parquet:"segments,list" json:"segments"` // cover Tokens exactly, in order
-	Spans        []Span    `parquet:"spans,list" json:"spans"`       // cover the sampled tokens
+	PromptText   string    `parquet:"prompt_text" json:"prompt_text"`          // what was asked
+	PromptTokens []int32   `parquet:"prompt_tokens,list" json:"prompt_tokens"` // ids of it
+	Text         string    `parquet:"text" json:"text"`                        // what came back, injected text included
+	Tokens       []int32   `parquet:"tokens,list" json:"tokens"`               // ids of it
+	LogProbs     []float32 `parquet:"logprobs,list" json:"logprobs"`           // natural log, of the distribution drawn from
+	Segments     []Segment `parquet:"segments,list" json:"segments"`           // cover Tokens exactly, in order
+	Spans        []Span    `parquet:"spans,list" json:"spans"`                 // cover the sampled tokens
 
-	Finish      Finish  `parquet:"finish,dict" json:"finish"`
-	Error       string  `parquet:"error" json:"error,omitempty"`
+	Finish      Finish  `parquet:"finish,dict" json:"finish"`      // the engine's reason for ending
+	Error       string  `parquet:"error" json:"error,omitempty"`   // how the engine or a tool failed
 	Temperature float64 `parquet:"temperature" json:"temperature"` // 0 = greedy
 	Mode        string  `parquet:"mode,dict" json:"mode"`          // think, no-think, instant, reasoning, agentic
-	Turns       int32   `parquet:"turns" json:"turns"`
+	Turns       int32   `parquet:"turns" json:"turns"`             // turns of the policy
 
 	// LengthTokens counts the response tokens that the policy sampled, the final stop token
 	// included. InjectedTokens counts the others.
@@ -98,28 +98,28 @@ type Trace struct {
 	// not in the log: a trace that another program sampled.
 	LengthSource LengthSource `parquet:"length_source,dict" json:"length_source,omitempty"`
 
-	ToolCalls    []ToolCall `parquet:"tool_calls,list" json:"tool_calls,omitempty"`
+	ToolCalls    []ToolCall `parquet:"tool_calls,list" json:"tool_calls,omitempty"`       // in the order of the response
 	Budgets      []int32    `parquet:"budgets,list" json:"budgets,omitempty"`             // thinking tokens kept at each cut
 	BudgetScores []float64  `parquet:"budget_scores,list" json:"budget_scores,omitempty"` // 0..1, one per budget
 
 	// Judgement.
-	Verdict       Verdict `parquet:"verdict,dict" json:"verdict"`
-	Extracted     string  `parquet:"extracted" json:"extracted"`
-	VerdictReason string  `parquet:"verdict_reason,dict" json:"verdict_reason"`
-	Formatted     bool    `parquet:"formatted" json:"formatted"`
+	Verdict       Verdict `parquet:"verdict,dict" json:"verdict"`               // correctness; filters, curricula and plots read it
+	Extracted     string  `parquet:"extracted" json:"extracted"`                // the answer that was found
+	VerdictReason string  `parquet:"verdict_reason,dict" json:"verdict_reason"` // rule that decided, or why there is no score
+	Formatted     bool    `parquet:"formatted" json:"formatted"`                // the response has the form that the grader expects
 
 	// Shaping. Reward is the total of the method; Terms are its parts by name, in the method's order.
-	Terms           []Term           `parquet:"reward_terms,list" json:"reward_terms,omitempty"`
-	Reward          float64          `parquet:"reward" json:"reward"`
-	Advantage       float64          `parquet:"advantage" json:"advantage"`
-	TokenAdvantages []TokenAdvantage `parquet:"token_advantages,list" json:"token_advantages,omitempty"`
-	Status          Status           `parquet:"status,dict" json:"status"`
-	StatusReason    string           `parquet:"status_reason,dict" json:"status_reason"`
-	Entropy         *float64         `parquet:"entropy,optional" json:"entropy,omitempty"` // mean nats per sampled token
-	Staleness       int32            `parquet:"staleness" json:"staleness"`                // learner steps between sampling policy and update
-	PromptPrice     float64          `parquet:"prompt_price" json:"prompt_price"`
-	CompletionPrice float64          `parquet:"completion_price" json:"completion_price"`
-	Reference       Reference        `parquet:"reference" json:"reference"`
+	Terms           []Term           `parquet:"reward_terms,list" json:"reward_terms,omitempty"`         // parts of the reward by name, in the method's order
+	Reward          float64          `parquet:"reward" json:"reward"`                                    // their total under the method
+	Advantage       float64          `parquet:"advantage" json:"advantage"`                              // of the whole response
+	TokenAdvantages []TokenAdvantage `parquet:"token_advantages,list" json:"token_advantages,omitempty"` // where it differs along the response
+	Status          Status           `parquet:"status,dict" json:"status"`                               // what became of the trace
+	StatusReason    string           `parquet:"status_reason,dict" json:"status_reason"`                 // why it was filtered or failed
+	Entropy         *float64         `parquet:"entropy,optional" json:"entropy,omitempty"`               // mean nats per sampled token
+	Staleness       int32            `parquet:"staleness" json:"staleness"`                              // learner steps between sampling policy and update
+	PromptPrice     float64          `parquet:"prompt_price" json:"prompt_price"`                        // dollars
+	CompletionPrice float64          `parquet:"completion_price" json:"completion_price"`                // dollars
+	Reference       Reference        `parquet:"reference" json:"reference"`                              // what was known of the problem before
 
 	// TurnRanges are the whole answers that a response is made of, one after the other, where it is
 	// made of several: they cover Tokens, and the verdict is the last one's. Empty where the
@@ -153,7 +153,7 @@ func (t *Trace) KindAt(i int32) SegmentKind {
 // Segment is a range of response tokens of one kind. Train is false for tokens that the policy
 // did not sample and for those that the strategy keeps from the loss.
 type Segment struct {
-	Kind  SegmentKind `parquet:"kind,dict" json:"kind"`
+	Kind  SegmentKind `parquet:"kind,dict" json:"kind"` // what the range is
 	Start int32       `parquet:"start" json:"start"`
 	End   int32       `parquet:"end" json:"end"`
 	Train bool        `parquet:"train" json:"train"`
@@ -171,9 +171,9 @@ type Span struct {
 // ToolCall is one call in the trace. Start and End delimit the call's own tokens. Its seconds are
 // in [Timing].
 type ToolCall struct {
-	Name      string  `parquet:"name,dict" json:"name"`
-	Arguments string  `parquet:"arguments" json:"arguments"`
-	Result    string  `parquet:"result" json:"result"`
+	Name      string  `parquet:"name,dict" json:"name"`      // of the tool
+	Arguments string  `parquet:"arguments" json:"arguments"` // as the policy wrote them
+	Result    string  `parquet:"result" json:"result"`       // as the tool gave it
 	Error     string  `parquet:"error" json:"error,omitempty"`
 	Start     int32   `parquet:"start" json:"start"`
 	End       int32   `parquet:"end" json:"end"`

@@ -5,6 +5,7 @@ import (
 
 	"pith/configs"
 	"pith/policies/kernel"
+	"pith/policies/model/generate"
 )
 
 // Arithmetics is what follows from a config before anything runs.
@@ -16,8 +17,11 @@ type Arithmetics struct {
 	InFlight        int    `json:"samples_in_flight"`     // released and not yet trained, at most
 	EvalSamples     int64  `json:"eval_samples"`          // graded on held-out problems over the run
 	Parameters      int64  `json:"parameters"`            // of the policy
-	LearnerBytes    int64  `json:"learner_bytes"`         // weights, gradient and two moments, float32
-	CacheBytes      int64  `json:"cache_bytes"`           // keys and values of all slots at the full context
+	LearnerBytes    int64  `json:"learner_bytes"`         // weights, gradient and two moments, float32; the frozen base policy where it is read
+	EngineBytes     int64  `json:"engine_bytes"`          // of the local engine at the most: policies, cache, activations
+	CacheBytes      int64  `json:"cache_bytes"`           // keys and values of all slots at the full context, part of engine_bytes
+	PolicyBytes     int64  `json:"policy_bytes"`          // of one policy as the engine holds it
+	Policies        int    `json:"policies"`              // live at the same time, at the most
 	CheckpointBytes int64  `json:"checkpoint_bytes"`      // each
 	Kernel          string `json:"kernel"`
 	Threads         int    `json:"threads"`
@@ -35,12 +39,18 @@ func Derive(c configs.Config) (Arithmetics, error) {
 	if threads == 0 {
 		threads = kernel.Threads()
 	}
+	// One for each step that a trace may be behind, the newest, and its predecessor while it is published.
+	policies := r.MaxStaleness + 2
+	memory := generate.Estimate(m, generate.Options{Slots: c.Engine.Slots, MaxContext: p.maxContext(c)})
 	a := Arithmetics{
 		SamplesPerStep: samples, TokensPerStep: int64(samples) * int64(r.MaxTokens),
 		Updates: c.Run.Steps * c.Loss.Epochs * c.Loss.MiniBatches, SamplesInAll: int64(samples) * int64(c.Run.Steps),
 		InFlight: samples * (r.MaxStaleness + 1), Parameters: m.Parameters(), LearnerBytes: 16 * m.Parameters(),
-		CacheBytes:      int64(c.Engine.Slots) * int64(p.maxContext(c)) * int64(m.NumLayers) * int64(m.KVDim()) * 8,
+		EngineBytes: memory.Total(policies), CacheBytes: memory.Cache, PolicyBytes: memory.Policy, Policies: policies,
 		CheckpointBytes: 12 * m.Parameters(), Kernel: kernel.Name(), Threads: threads,
+	}
+	if p.needsReference() {
+		a.LearnerBytes += 4 * m.Parameters()
 	}
 	ways := int64(1)
 	if c.Eval.Greedy {
@@ -58,7 +68,8 @@ func (a Arithmetics) Lines() []string {
 	return []string{
 		fmt.Sprintf("a step: %d samples, at most %d sampled tokens; %d samples in flight", a.SamplesPerStep, a.TokensPerStep, a.InFlight),
 		fmt.Sprintf("the run: %d samples, %d optimiser steps, %d held-out answers graded", a.SamplesInAll, a.Updates, a.EvalSamples),
-		fmt.Sprintf("the policy: %d parameters; learner %s, key-value cache %s, checkpoint %s", a.Parameters, size(a.LearnerBytes), size(a.CacheBytes), size(a.CheckpointBytes)),
+		fmt.Sprintf("the policy: %d parameters; learner %s, checkpoint %s", a.Parameters, size(a.LearnerBytes), size(a.CheckpointBytes)),
+		fmt.Sprintf("the engine: at most %s: %d policies of %s, key-value cache %s", size(a.EngineBytes), a.Policies, size(a.PolicyBytes), size(a.CacheBytes)),
 		fmt.Sprintf("this machine: kernel %s on %d cores", a.Kernel, a.Threads),
 	}
 }

@@ -52,7 +52,8 @@ func (p *parts) given(c configs.Config) map[string]input {
 	accuracy, tokens, budget := p.known(c)
 	return map[string]input{
 		"budget_scores":    {does.Budgets, "rollout.strategy", fmt.Sprintf("scores at thinking budgets, which %s does not give; set it to anytime", name)},
-		"turn_ranges":      {does.Turns, "rollout.strategy", fmt.Sprintf("and responses of %s are a single turn; set it to turns or refine", name)},
+		"turn_ends":        {does.Turns, "rollout.strategy", fmt.Sprintf("and responses of %s are a single turn; set it to turns or refine", name)},
+		"turn_scores":      {does.TurnScores, "rollout.strategy", fmt.Sprintf("and %s grades no turn; set it to turns, with grade true", name)},
 		"mode":             {does.Modes || p.family.Markers.EndThink != "", "rollout.strategy", fmt.Sprintf("and %s on data without a token that ends thinking has none; set it to modes", name)},
 		"tool_calls":       tools,
 		"first_tool_token": tools,

@@ -1,8 +1,11 @@
 package trainer
 
 import (
+	"os"
 	"path/filepath"
+	"regexp"
 	"slices"
+	"strings"
 	"testing"
 
 	"github.com/google/go-cmp/cmp"
@@ -94,7 +97,7 @@ func failed(t *testing.T, dir string) (n int64) {
 // that were trained on, to the last bit.
 func TestEveryMethodTrainsFromItsFileAndIsReproducedFromItsLog(t *testing.T) {
 	for i, name := range rewards.Names() {
-		if testing.Short() && i%6 != 0 {
+		if (testing.Short() || raceEnabled) && i%6 != 0 {
 			continue
 		}
 		t.Run(name, func(t *testing.T) {
@@ -172,4 +175,52 @@ func TestMethodFilesFollowTheRecipeThatTheRegistrationRecommends(t *testing.T) {
 			}
 		}
 	}
+}
+
+// TestEveryMethodFileIsAcceptedAtThePapersScale checks the files, unchanged but for sizes, against a
+// policy whose context holds the papers' responses.
+func TestEveryMethodFileIsAcceptedAtThePapersScale(t *testing.T) {
+	for i, name := range rewards.Names() {
+		if (testing.Short() || raceEnabled) && i%6 != 0 {
+			continue
+		}
+		m, err := configs.OpenMethod(name)
+		if err != nil {
+			t.Fatal(err)
+		}
+		c, err := configs.Load(configs.Sources{Presets: []string{m.Base}, Method: name, Scale: configs.ScalePaper})
+		if err != nil {
+			t.Fatal(err)
+		}
+		c.Policy.Base = longContext(t, c.Policy.Base)
+		if err := Check(c); err != nil {
+			t.Errorf("%s: %v", name, err)
+		}
+	}
+}
+
+// longContext copies a shipped policy and gives it a context of 128k tokens.
+func longContext(t *testing.T, base string) string {
+	t.Helper()
+	files, err := configs.BasePolicy(strings.TrimPrefix(base, "builtin:"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	dir := filepath.Join(t.TempDir(), "policy")
+	if err := os.CopyFS(dir, files); err != nil {
+		t.Fatal(err)
+	}
+	path := filepath.Join(dir, "config.json")
+	text, err := os.ReadFile(path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	long := regexp.MustCompile(`"max_position_embeddings": \d+`).ReplaceAll(text, []byte(`"max_position_embeddings": 131072`))
+	if err := os.Chmod(path, 0o644); err != nil {
+		t.Fatal(err)
+	}
+	if err := os.WriteFile(path, long, 0o644); err != nil {
+		t.Fatal(err)
+	}
+	return dir
 }

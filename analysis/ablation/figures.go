@@ -85,6 +85,11 @@ func (r *Report) plane(t *Table) plot.Figure {
 		}
 	}
 	slices.SortFunc(order, func(a, b string) int { return rank(a) - rank(b) })
+	if s := kinds[Capped]; s != nil { // the untrained policy is where its cut-off line ends
+		if x := t.kind(Untrained); x != nil {
+			s.X, s.Y, s.Labels = append(s.X, x.Tokens.Mean), append(s.Y, x.Accuracy.Mean), append(s.Labels, "")
+		}
+	}
 	front = staircase(front, t)
 	c.Series = append(c.Series, front)
 	for _, k := range order {
@@ -98,6 +103,16 @@ func (r *Report) plane(t *Table) plot.Figure {
 		Name: "sweep-plane", Title: "Accuracy against length, every arm", Subtitle: "Means over seeds; up and to the left is better. Boxes: 95 % intervals over seeds and problems. " + names,
 		Alt: r.frontWords(t), Panels: []plot.Panel{c},
 	}
+}
+
+// kind finds the first row of a kind.
+func (t *Table) kind(kind string) *Row {
+	for i := range t.Rows {
+		if t.Rows[i].Kind == kind {
+			return &t.Rows[i]
+		}
+	}
+	return nil
 }
 
 func rank(kind string) int { return slices.Index([]string{Capped, Untrained, Baseline, Arm}, kind) }
@@ -201,7 +216,9 @@ func (r *Report) against(t *Table) (plot.Figure, bool) {
 			panel("Accuracy, points", names, func(p *Pair) (float64, *[2]float64) {
 				return 100 * p.Accuracy.Mean, scaled((*[2]float64)(p.Accuracy.Interval))
 			}),
-			panel("Tokens, %", blank, func(p *Pair) (float64, *[2]float64) { return 100 * p.Tokens.Mean, scaled((*[2]float64)(p.Tokens.Interval)) }),
+			panel("Tokens, %", blank, func(p *Pair) (float64, *[2]float64) {
+				return 100 * p.Tokens.Mean, scaled((*[2]float64)(p.Tokens.Interval))
+			}),
 		},
 	}, true
 }
@@ -209,7 +226,7 @@ func (r *Report) against(t *Table) (plot.Figure, bool) {
 // curves shows accuracy under a token limit: of the untrained policy, the baselines and the front in
 // colour, of the others in grey.
 func (t *Table) curves() plot.Figure {
-	c := plot.Chart{Title: "Right within the limit", Height: 300, X: plot.Axis{Label: "token limit (logarithmic)", Log: true}, Y: plot.Axis{Format: plot.Percent, Zero: true}}
+	c := plot.Chart{Title: "Right within the limit", Height: 300, X: plot.Axis{Label: "token limit (logarithmic)", Log: true, Range: [2]float64{float64(t.Budgets[0]), float64(t.Budgets[len(t.Budgets)-1])}}, Y: plot.Axis{Format: plot.Percent, Zero: true}}
 	n := 0
 	for i := range t.Rows {
 		x := &t.Rows[i]

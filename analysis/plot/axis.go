@@ -86,6 +86,9 @@ func (a Axis) fit(values []float64, room, pad float64) scale {
 	switch {
 	case fixed:
 		s.low, s.hi = a.Range[0], a.Range[1]
+		if a.Log {
+			s.low, s.hi = math.Log10(s.low), math.Log10(s.hi)
+		}
 	case s.low > s.hi: // no data
 		s.low, s.hi = 0, 1
 	case a.Zero && !a.Log:
@@ -104,6 +107,13 @@ func (a Axis) fit(values []float64, room, pad float64) scale {
 		for i := range a.Categories {
 			s.ticks = append(s.ticks, float64(i))
 		}
+		return s
+	case a.Log && a.Format != Power && (fixed || pad > 0):
+		if !fixed {
+			margin := (s.hi - s.low) * pad
+			s.low, s.hi = s.low-margin, s.hi+margin
+		}
+		s.ticks = logTicks(s.low, s.hi, room)
 		return s
 	case a.Log:
 		s.low, s.hi = math.Floor(s.low+1e-9), math.Ceil(s.hi-1e-9)
@@ -135,6 +145,26 @@ func (a Axis) fit(values []float64, room, pad float64) scale {
 		s.ticks = append(s.ticks, i*step)
 	}
 	return s
+}
+
+// logTicks are exponents between two: of 1, 2 and 5 times the powers of ten where there is room, else
+// of fewer.
+func logTicks(low, hi, room float64) []float64 {
+	var ticks []float64
+	for _, factors := range [][]float64{{1, 2, 5}, {1, 3}, {1}} {
+		ticks = ticks[:0]
+		for e := math.Floor(low); e <= hi; e++ {
+			for _, f := range factors {
+				if at := e + math.Log10(f); at >= low-1e-9 && at <= hi+1e-9 {
+					ticks = append(ticks, at)
+				}
+			}
+		}
+		if float64(len(ticks)) <= max(room, 2) {
+			break
+		}
+	}
+	return ticks
 }
 
 // niceStep rounds a step up to 1, 2, 2.5 or 5 times a power of ten.
@@ -173,7 +203,7 @@ func (s scale) label(tick float64) string {
 		if s.axis.Format == Power {
 			return "1e" + strconv.Itoa(int(math.Round(tick)))
 		}
-		return s.axis.Format.write(v, max(0, -int(tick)))
+		return s.axis.Format.write(v, max(0, -int(math.Floor(tick+1e-9))))
 	}
 	if math.Abs(tick) < 1e-12 {
 		tick = 0

@@ -22,6 +22,7 @@ func commands(io stdio) []*cobra.Command {
 		newExport(io),
 		newPretrain(io),
 		newConfig(io),
+		newMetrics(io),
 		newData(io),
 		newVersion(io),
 	}

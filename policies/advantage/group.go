@@ -11,14 +11,14 @@ type Group struct {
 	// Components are the parts of the reward, [component][response]; gdpo normalises each alone.
 	Components [][]float64
 	// Steps are scores at successive points of a response, [response][step], and Prior their
-	// weights, [step]; brpo.
+	// weights, [step]; brpo. For turn they are those of its turns, which differ in number.
 	Steps [][]float64
 	Prior []float64
 	// Values are a critic's estimates, [response][token], the reward standing on the last token; gae.
 	Values [][]float64
 
 	Advantage []float64 // out
-	// Along holds advantages that differ along a response: [response][step] for brpo,
+	// Along holds advantages that differ along a response: [response][step] for brpo and turn,
 	// [response][token] for gae and for reinforce_pp with a discount. The caller provides the rows
 	// with the right lengths; Advantage then holds their plain mean.
 	Along [][]float64

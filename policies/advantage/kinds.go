@@ -10,6 +10,7 @@ const (
 	NeedComponents
 	NeedSteps
 	NeedValues
+	NeedTurns
 )
 
 // Scope says whose statistics an estimator uses.
@@ -52,6 +53,7 @@ func Kinds() []Kind {
 		{Name: "canon", Formula: "mu · (r - mean of the opposite half) + (1 - mu) · (r - mean of the own half)", Source: "arXiv 2509.23962; biuboomc/CANON", Scope: ScopeGroup, Needs: NeedMetric, New: func() Estimator { return &Canon{} }},
 		{Name: "brpo", Formula: "R_j - (j-1)/m · V1_j - (m-j+1)/m · V2_j along the budgets", Source: "arXiv 2505.13438", Scope: ScopeGroup, Needs: NeedSteps, New: func() Estimator { return &BRPO{} }},
 		{Name: "dr_saf", Formula: "r > threshold: (r - min(mean, smallest such r)) / (deviation + eps); else (r - mean) / (deviation + eps)", Source: "sfasfaffa/DR_SAF", Scope: ScopeGroup, New: func() Estimator { return &DrSAF{} }},
+		{Name: "turn", Formula: "(r - mean) / (deviation + eps), plus weight · the same of each turn's own score among the responses that have the turn", Source: "MT-GRPO, arXiv 2505.11821, from memory; for any number of turns it is ours", Scope: ScopeGroup, Needs: NeedTurns, New: func() Estimator { return &Turn{} }},
 		{Name: "gae", Formula: "A_t = δ_t + γλ·A_{t+1}, δ_t = r_t + γ·V_{t+1} - V_t", Source: "arXiv 1506.02438", Scope: ScopeGroup, Needs: NeedValues, New: func() Estimator { return &GAE{} }},
 	}
 }

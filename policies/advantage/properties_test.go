@@ -19,6 +19,7 @@ func estimators() map[string]Estimator {
 		"gdpo":           &GDPO{Std: StdSample, Eps: 1e-6, Whiten: "token", Alone: zero}, "opo": &OPO{Alone: zero},
 		"passk": &PassK{Std: StdSample, Eps: 1e-6, Alone: zero}, "maxrl": &MaxRL{Alone: zero}, "gpg": &GPG{F: 1, Alone: zero},
 		"canon":  &Canon{Mu: 0.5, Alpha: 1, Side: "high", Metric: "length", Alone: zero},
+		"turn":   &Turn{Weight: 1, Std: StdSample, Eps: 1e-6, Alone: zero},
 		"brpo":   &BRPO{Lambda: 0.5, Baseline: "brpo", Scale: "none"},
 		"dr_saf": &DrSAF{Std: StdSample, Eps: 1e-6, Threshold: 0.5, Alone: zero}, "gae": &GAE{Gamma: 1, Lambda: 0.95},
 	}
@@ -57,6 +58,8 @@ func along(kind Kind, g *Group) {
 	g.Along = nil
 	for j := range g.Reward {
 		switch {
+		case kind.Needs&NeedTurns != 0:
+			g.Along = append(g.Along, make([]float64, j%3)) // some responses have fewer turns, some none
 		case kind.Needs&NeedSteps != 0:
 			g.Along = append(g.Along, make([]float64, len(g.Prior)))
 		case kind.Needs&NeedValues != 0:
@@ -153,7 +156,7 @@ func TestGroupsOfOne(t *testing.T) {
 		for name, e := range map[string]Estimator{
 			"grpo": &GRPO{Std: StdSample, Eps: 1e-6, Alone: alone}, "dr_grpo": &DrGRPO{Alone: alone}, "rloo": &RLOO{Alone: alone},
 			"opo": &OPO{Alone: alone}, "passk": &PassK{Std: StdSample, Alone: alone}, "maxrl": &MaxRL{Alone: alone}, "dr_saf": &DrSAF{Std: StdSample, Alone: alone},
-			"canon": &Canon{Mu: 1, Alpha: 1, Side: "high", Alone: alone},
+			"turn": &Turn{Weight: 1, Std: StdSample, Eps: 1e-6, Alone: alone}, "canon": &Canon{Mu: 1, Alpha: 1, Side: "high", Alone: alone},
 		} {
 			g := groupOf([]float64{math.NaN(), 0.7}, []float64{3, 4})
 			e.Estimate([]Group{g})

@@ -191,3 +191,40 @@ func TestGAE(t *testing.T) {
 		})
 	}
 }
+
+// Three responses of one, two and three turns. Outcomes 1, 0, 1: mean 2/3, deviation .577350, so
+// .577350, -1.154701, .577350. Turn 1 scores 1, 0, 0: mean 1/3, the same deviation, 1.154701, -.577350,
+// -.577350. Turn 2, of two responses, scores 0, 1: ∓.707107. Turn 3 is alone and adds nothing.
+func TestVectorsOfTurns(t *testing.T) {
+	group := func() Group {
+		g := groupOf([]float64{1, 0, 1}, nil)
+		g.Steps = [][]float64{{1}, {0, 0}, {0, 1, 1}}
+		g.Along = [][]float64{make([]float64, 1), make([]float64, 2), make([]float64, 3)}
+		return g
+	}
+	for _, c := range []struct {
+		name  string
+		e     Turn
+		want  [][]float64
+		means []float64
+	}{
+		{"outcome and turns", Turn{Weight: 1, Std: StdSample}, [][]float64{{1.732051}, {-1.732051, -1.861807}, {0, 1.284457, .577350}}, []float64{1.732051, -1.796929, .620602}},
+		{"half the weight", Turn{Weight: .5, Std: StdSample}, [][]float64{{1.154701}, {-1.443376, -1.508254}, {.288675, .930904, .577350}}, []float64{1.154701, -1.475815, .598976}},
+		{"the outcome alone is GRPO", Turn{Std: StdSample}, [][]float64{{.577350}, {-1.154701, -1.154701}, {.577350, .577350, .577350}}, []float64{.577350, -1.154701, .577350}},
+		{"unscaled", Turn{Weight: 1, Std: StdNone}, [][]float64{{1}, {-1, -1.166667}, {0, .833333, .333333}}, []float64{1, -1.083333, .388889}},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			g := group()
+			c.e.Estimate([]Group{g})
+			for j := range c.want {
+				wantAll(t, g.Along[j], c.want[j])
+			}
+			wantAll(t, g.Advantage, c.means)
+		})
+	}
+	g := group()
+	g.Reward[2] = math.NaN()
+	(&Turn{Weight: 1, Std: StdSample, Alone: Alone{SingletonZero}}).Estimate([]Group{g})
+	wantAll(t, g.Along[2], []float64{0, 0, 0})
+	wantAll(t, g.Along[0], []float64{1.414214})
+}

@@ -213,6 +213,15 @@ var sampleFields = []sampleField{
 	{"prompt_tokens", 0, false, func(x *decoder, n *node, key string, s *rewards.Sample) error {
 		return x.whole(n, key, &s.PromptTokens)
 	}},
+	{"turn_ends", rewards.FieldTurnEnds, false, func(x *decoder, n *node, key string, s *rewards.Sample) error {
+		return x.budgets(n, key, &s.TurnEnds)
+	}},
+	{"turn_scores", rewards.FieldTurnScores, false, func(x *decoder, n *node, key string, s *rewards.Sample) error {
+		return x.numbers(n, key, &s.TurnScores)
+	}},
+	{"turn_texts", 0, false, func(x *decoder, n *node, key string, s *rewards.Sample) error {
+		return x.texts(n, key, &s.TurnTexts)
+	}},
 	{"values", rewards.FieldValues, false, func(x *decoder, n *node, key string, s *rewards.Sample) error { return x.numbers(n, key, &s.Values) }},
 }
 
@@ -294,6 +303,21 @@ func (x *decoder) text(n *node, field string, out *string) error {
 		return x.fault(field, "want a string, got %s", x.d.raw(n))
 	}
 	*out = x.d.unquote(n.start+1, n.end-1)
+	return nil
+}
+
+func (x *decoder) texts(list *node, field string, out *[]string) error {
+	if list.kind != kindList {
+		return x.fault(field, "want a list of strings, got %s", x.d.raw(list))
+	}
+	*out = []string{}
+	for i := list.first; i != 0; i = x.d.nodes[i].next {
+		var s string
+		if err := x.text(&x.d.nodes[i], field, &s); err != nil {
+			return err
+		}
+		*out = append(*out, s)
+	}
 	return nil
 }
 

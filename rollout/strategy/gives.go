@@ -8,6 +8,7 @@ type Inputs struct {
 	Modes       bool // modes that were forced
 	Tools       bool // calls are executed
 	Turns       bool // ranges of turns
+	TurnScores  bool // and each turn's answer is graded
 	TokenBudget bool // a token budget of the strategy's own
 }
 
@@ -29,7 +30,9 @@ func Gives(name string, options map[string]any) Inputs {
 		return Inputs{Modes: true, Tools: s.o.usesTools()}
 	case tools:
 		return Inputs{Tools: true}
-	case turns, refine:
+	case turns:
+		return Inputs{Turns: true, TurnScores: s.o.Grade}
+	case refine:
 		return Inputs{Turns: true}
 	case hints:
 		return Inputs{TokenBudget: s.o.BudgetMax > 0}

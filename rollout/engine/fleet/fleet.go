@@ -50,9 +50,7 @@ type Options struct {
 	Quorum int
 	// PublishTimeout bounds one publish on one replica. Default 15 minutes.
 	PublishTimeout time.Duration
-	// Fence is how running requests are treated where a publish changes weights in place.
-	Fence engine.FenceMode
-	Log   *slog.Logger // nil = none
+	Log            *slog.Logger // nil = none
 }
 
 func (o Options) withDefaults() Options {
@@ -251,6 +249,8 @@ func weakest(all []engine.SamplerCaps) engine.SamplerCaps {
 		out.MaxN = least(out.MaxN, c.MaxN)
 		out.PromptLogprobs = out.PromptLogprobs && c.PromptLogprobs
 		out.Seeded = out.Seeded && c.Seeded
+		out.Resumable = out.Resumable && c.Resumable
+		out.MinTokens = out.MinTokens && c.MinTokens
 		out.StopTokens = out.StopTokens && c.StopTokens
 		out.PartialOnAbort = out.PartialOnAbort && c.PartialOnAbort
 		out.PerTokenVersion = out.PerTokenVersion && c.PerTokenVersion

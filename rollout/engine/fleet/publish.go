@@ -6,7 +6,6 @@ import (
 	"fmt"
 	"slices"
 	"sync"
-	"time"
 
 	"pith/rollout/engine"
 )
@@ -133,37 +132,15 @@ func (f *Fleet) publishPatiently(ctx context.Context, r *replica, a engine.Artif
 	}
 }
 
-// publishOn publishes on one replica, behind a fence where its weights change in place.
-func (f *Fleet) publishOn(ctx context.Context, r *replica, a engine.Artifact) (err error) {
+// publishOn publishes on one replica. Engines whose weights change in place fence themselves.
+func (f *Fleet) publishOn(ctx context.Context, r *replica, a engine.Artifact) error {
 	ctx, cancel := context.WithTimeout(ctx, f.o.PublishTimeout)
 	defer cancel()
-	f.mu.Lock()
-	fenced := r.Fencer != nil && r.caps != nil && r.caps.ConcurrentPolicy == 1
-	f.mu.Unlock()
-	if fenced {
-		if err := r.Fencer.Pause(ctx, f.o.Fence); err != nil {
-			return fmt.Errorf("pause: %w", err)
-		}
-		defer func() {
-			// A replica must not stay paused because the caller gave up.
-			resume, cancel := context.WithTimeout(context.WithoutCancel(ctx), time.Minute)
-			defer cancel()
-			if e := r.Fencer.Resume(resume); e != nil {
-				err = errors.Join(err, fmt.Errorf("resume: %w", e))
-			}
-		}()
-	}
 	ref, err := r.Publisher.Publish(ctx, a)
-	if err != nil {
-		return err
-	}
-	if ref != a.Policy {
+	if err == nil && ref != a.Policy {
 		return &engine.Error{Class: engine.Malformed, Op: fmt.Sprintf("publish %q", a.Policy.ID), Msg: fmt.Sprintf("the replica calls it %q of step %d", ref.ID, ref.Step)}
 	}
-	if fenced {
-		return r.Fencer.ResetCache(ctx)
-	}
-	return nil
+	return err
 }
 
 // takeBack undoes a publish on the replicas that took it.

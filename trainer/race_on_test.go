@@ -1,0 +1,6 @@
+//go:build race
+
+package trainer
+
+// raceEnabled scales slow tests down under the race detector.
+const raceEnabled = true
