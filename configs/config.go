@@ -44,14 +44,6 @@ type Policy struct {
 	Base string `mapstructure:"base" yaml:"base"`
 }
 
-// Engine samples tokens.
-type Engine struct {
-	Kind       string `mapstructure:"kind" yaml:"kind"`               // local
-	Slots      int    `mapstructure:"slots" yaml:"slots"`             // sequences decoded together
-	MaxContext int    `mapstructure:"max_context" yaml:"max_context"` // tokens; 0 = the model's
-	Threads    int    `mapstructure:"threads" yaml:"threads"`         // cores for engine and learner; 0 = all. Never changes results
-}
-
 // Learner improves the policy.
 type Learner struct {
 	Kind             string `mapstructure:"kind" yaml:"kind"`                             // local
@@ -216,7 +208,7 @@ func Default() Config {
 	return Config{
 		Run:     Run{Name: "run", Seed: 1, Steps: 40},
 		Policy:  Policy{Base: "builtin:clock"},
-		Engine:  Engine{Kind: "local", Slots: 256},
+		Engine:  defaultEngine(),
 		Learner: Learner{Kind: "local", MicroBatchTokens: 16384},
 		Rollout: Rollout{
 			Strategy: "single", PromptsPerStep: 16, SamplesPerPrompt: 12, MaxTokens: 200,

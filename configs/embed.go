@@ -8,7 +8,7 @@ import (
 	"strings"
 )
 
-//go:embed presets/*.yaml methods/*.yaml pretrain/*.yaml sweeps/*.yaml
+//go:embed presets/*.yaml methods/*.yaml pretrain/*.yaml sweeps/*.yaml engines/*.yaml
 var files embed.FS
 
 //go:embed all:policies
@@ -16,6 +16,12 @@ var policies embed.FS
 
 // Presets lists the embedded presets.
 func Presets() []string { return names("presets") }
+
+// Engines lists the embedded engine files, which are laid over a config with --engine.
+func Engines() []string { return names("engines") }
+
+// EngineYAML returns the text of an engine file.
+func EngineYAML(name string) ([]byte, error) { return read("engines", "engine", name) }
 
 // MethodFiles lists the methods that have a YAML file.
 func MethodFiles() []string { return names("methods") }

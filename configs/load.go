@@ -18,7 +18,7 @@ import (
 )
 
 // Sources says what a config is made of, in rising precedence: defaults, presets, files, the
-// method, the environment, settings.
+// method, the engine file, the environment, settings.
 type Sources struct {
 	Presets []string // names of embedded presets
 	Files   []string // YAML paths
@@ -26,6 +26,7 @@ type Sources struct {
 	// Scale is config (also "") or paper: at which sizes a method file is laid over the rest. In a
 	// file it is the key scale.
 	Scale   string
+	Engine  string   // name of an embedded engine file
 	Environ []string // KEY=value; keys start with PITH_ and join the path with __: PITH_RUN__SEED
 	Set     []string // path=value, the value in YAML
 }
@@ -198,6 +199,11 @@ func (s Sources) layers() ([]layer, error) {
 			return nil, err
 		}
 		out = append(out, layer{method: m, scale: s.Scale})
+	}
+	if s.Engine != "" {
+		if err := add(EngineYAML, "engine", s.Engine); err != nil {
+			return nil, err
+		}
 	}
 	return out, nil
 }

@@ -22,7 +22,7 @@ func (c Config) YAML() ([]byte, error) {
 // change a result of a synchronous run (how many workers and cores, where the stream is, what is
 // written beside the trace log, how often state is saved).
 func (c Config) Hash() string {
-	c.Engine.Threads, c.Engine.Slots = 0, 0
+	c.Engine = c.Engine.identity()
 	c.Rollout.Workers, c.Rollout.Concurrency = 0, 0
 	c.Stream = Stream{}
 	c.Log = Log{}

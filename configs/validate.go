@@ -26,10 +26,7 @@ func (c Config) Validate() error {
 	if c.Policy.Base == "" {
 		k.bad("policy.base", "is empty; give a Hugging Face directory or builtin:NAME")
 	}
-	oneOf(&k, "engine.kind", c.Engine.Kind, "local")
-	atLeast(&k, "engine.slots", c.Engine.Slots, 1)
-	atLeast(&k, "engine.max_context", c.Engine.MaxContext, 0)
-	atLeast(&k, "engine.threads", c.Engine.Threads, 0)
+	c.validateEngine(&k)
 	oneOf(&k, "learner.kind", c.Learner.Kind, "local")
 	atLeast(&k, "learner.micro_batch_tokens", c.Learner.MicroBatchTokens, 1)
 	c.validateRollout(&k)

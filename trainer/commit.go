@@ -20,8 +20,8 @@ func (t *Trainer) publish(ctx context.Context) error {
 		}
 		t.state.Digest = t.artifact.Digest
 	}
-	if _, err := t.publisher.Publish(ctx, t.artifact); err != nil {
-		return fmt.Errorf("publish %s: %w", t.state.Policy.ID, err)
+	if err := t.show(ctx, t.artifact); err != nil {
+		return err
 	}
 	var bytes []byte
 	if w, ok := t.artifact.Handle.(*model.Weights); ok && t.remote() {
@@ -33,14 +33,23 @@ func (t *Trainer) publish(ctx context.Context) error {
 	if err := t.stream.Announce(ctx, t.state.Policy, bytes); err != nil {
 		return err
 	}
+	if t.publisher == nil {
+		return nil
+	}
 	live, err := t.publisher.Live(ctx)
 	if err != nil {
 		return fmt.Errorf("list policies: %w", err)
 	}
 	oldest := t.state.Policy.Step - int64(t.config.Rollout.MaxStaleness) - 1
 	for _, p := range live {
-		if p.Step < oldest {
-			if err := t.publisher.Retire(ctx, p); err != nil && !isGone(err) {
+		if p.Step >= oldest || !ours(p) {
+			continue
+		}
+		if err := t.publisher.Retire(ctx, p); err != nil && !isGone(err) {
+			return fmt.Errorf("retire %s: %w", p.ID, err)
+		}
+		if t.exporter != nil {
+			if err := t.exporter.retire(p); err != nil {
 				return fmt.Errorf("retire %s: %w", p.ID, err)
 			}
 		}
@@ -53,8 +62,10 @@ func isGone(err error) bool {
 	return ok && class == engine.PolicyGone
 }
 
-// remote says that workers elsewhere may need the weights themselves.
-func (t *Trainer) remote() bool { return t.config.Stream.Listen != "" || t.config.Stream.URL != "" }
+// remote says that workers elsewhere may need the weights themselves: their engines are their own.
+func (t *Trainer) remote() bool {
+	return !t.config.Engine.Remote() && (t.config.Stream.Listen != "" || t.config.Stream.URL != "")
+}
 
 // commit makes a step durable, then acknowledges its messages: segment, step table, timings,
 // checkpoint where one is due. A crash between any two of them is repaired by replay.

@@ -40,6 +40,9 @@ func (t *Trainer) loop(ctx context.Context) error {
 	if err := t.publish(ctx); err != nil {
 		return err
 	}
+	if err := t.agrees(ctx); err != nil {
+		return err
+	}
 	if err := t.evaluate(ctx, t.state.Step); err != nil {
 		return err
 	}

@@ -14,7 +14,7 @@ import (
 	"pith/configs"
 	"pith/policies/kernel"
 	"pith/rollout/engine"
-	"pith/rollout/engine/local"
+	"pith/rollout/engine/fleet"
 	"pith/rollout/stream"
 	"pith/traces"
 	"pith/trainer/learner"
@@ -41,6 +41,8 @@ type Trainer struct {
 	sampler   engine.Sampler
 	publisher engine.Publisher
 	observer  engine.Observer
+	fleet     *fleet.Fleet // nil: the engine is in this process
+	exporter  *exporter    // nil: the engine takes weights from memory
 	stream    *stream.Stream
 	collector *collector
 	artifact  engine.Artifact // of the current policy
@@ -112,13 +114,22 @@ func Open(ctx context.Context, c configs.Config, o Options) (_ *Trainer, err err
 // makeParts starts the engine and the learner and builds the pure machinery around them.
 func (t *Trainer) makeParts(ctx context.Context) error {
 	c, p := t.config, t.parts
-	e := local.New(local.Options{Slots: c.Engine.Slots, MaxContext: p.maxContext(c)})
-	t.sampler, t.publisher, t.observer = e, e, e
+	e, err := OpenEngine(c, p.weights.Config, t.log0())
+	if err != nil {
+		return err
+	}
+	t.sampler, t.publisher, t.observer, t.fleet = e.Sampler, e.Publisher, e.Observer, e.Fleet
 	caps, err := t.sampler.Caps(ctx)
 	if err != nil {
 		return fmt.Errorf("engine: %w", err)
 	}
+	if err := suits(c, caps); err != nil {
+		return err
+	}
 	t.manifest.Engine = caps
+	if t.exporter, err = newExporter(c, p.weights, t.log0()); err != nil {
+		return err
+	}
 	t.state.Policy = engine.PolicyRef{ID: policyName(0)}
 	filler := columns{proximal: slices.Contains(p.columns, "proximal")}
 	if p.needsReference() {

@@ -9,6 +9,7 @@ import (
 
 	"pith/configs"
 	"pith/datasets/families"
+	"pith/policies/model"
 	"pith/policies/tokenizer"
 	"pith/rewards/grade"
 	"pith/rollout"
@@ -22,6 +23,7 @@ type WorkerParts struct {
 	Markers strategy.Markers
 	Tools   []strategy.Tool
 	Grader  grade.Grader
+	Shape   model.Config // of the policy
 }
 
 func workerParts(f *families.Family, t tokenizer.Tokenizer, g grade.Grader) WorkerParts {
@@ -43,7 +45,9 @@ func OpenWorkerParts(c configs.Config) (WorkerParts, error) {
 	if err != nil {
 		return WorkerParts{}, err
 	}
-	return workerParts(p.family, p.tokenizer, p.grader), nil
+	w := workerParts(p.family, p.tokenizer, p.grader)
+	w.Shape = p.weights.Config
+	return w, nil
 }
 
 // startWorkers runs the config's workers in this process. A worker that cannot go on ends the run

@@ -14,7 +14,7 @@ import (
 func newConfig(io stdio) *cobra.Command {
 	cmd := &cobra.Command{Use: "config", Short: "Show, check and list configs", Args: noArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error { return cmd.Help() }}
-	cmd.AddCommand(newConfigShow(io), newConfigCheck(io), newConfigPresets(io))
+	cmd.AddCommand(newConfigShow(io), newConfigCheck(io), newConfigPresets(io), newConfigEngines(io))
 	return cmd
 }
 
@@ -81,21 +81,30 @@ func newConfigCheck(io stdio) *cobra.Command {
 }
 
 func newConfigPresets(io stdio) *cobra.Command {
+	return newConfigFiles(io, "presets", "preset", configs.Presets, configs.PresetYAML)
+}
+
+func newConfigEngines(io stdio) *cobra.Command {
+	return newConfigFiles(io, "engines", "engine file", configs.Engines, configs.EngineYAML)
+}
+
+// newConfigFiles lists embedded files, or prints one.
+func newConfigFiles(io stdio, use, what string, names func() []string, read func(string) ([]byte, error)) *cobra.Command {
 	return &cobra.Command{
-		Use:   "presets [NAME]",
-		Short: "List the presets, or print one",
-		Args:  argsBetween(0, 1, "at most one preset"),
-		RunE: func(_ *cobra.Command, args []string) error {
+		Use:   use + " [NAME]",
+		Short: "List the " + what + "s, or print one",
+		Args:  argsBetween(0, 1, "at most one "+what),
+		RunE: func(cmd *cobra.Command, args []string) error {
 			if len(args) == 1 {
-				text, err := configs.PresetYAML(args[0])
+				text, err := read(args[0])
 				if err != nil {
 					return err
 				}
 				fmt.Fprintf(io.out, "%s", text)
 				return nil
 			}
-			for _, name := range configs.Presets() {
-				text, err := configs.PresetYAML(name)
+			for _, name := range names() {
+				text, err := read(name)
 				if err != nil {
 					return err
 				}

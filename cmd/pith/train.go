@@ -59,7 +59,7 @@ func newTrain(io stdio) *cobra.Command {
 
 // resolve loads the config. A resumed run for which none is named goes on with its own.
 func resolve(flags *configFlags, args []string, out string, resume bool) (configs.Config, error) {
-	if resume && out != "" && len(args) == 0 && len(flags.presets) == 0 && flags.method == "" && len(flags.set) == 0 {
+	if resume && out != "" && len(args) == 0 && len(flags.presets) == 0 && flags.method == "" && flags.engine == "" && len(flags.set) == 0 {
 		own := filepath.Join(out, "config.yaml")
 		if _, err := os.Stat(own); err == nil {
 			args = []string{own}

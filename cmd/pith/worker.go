@@ -15,7 +15,6 @@ import (
 	"pith/policies/model"
 	"pith/rollout"
 	"pith/rollout/engine"
-	"pith/rollout/engine/local"
 	"pith/rollout/stream"
 	"pith/trainer"
 )
@@ -26,7 +25,7 @@ func newWorker(std stdio) *cobra.Command {
 	cmd := &cobra.Command{
 		Use:   "worker --nats URL [CONFIG]",
 		Short: "A rollout worker in another process, for a run that listens",
-		Long: "Join a run whose trainer has stream.listen or stream.url set, and sample for it with the local engine.\n" +
+		Long: "Join a run whose trainer has stream.listen or stream.url set, and sample for it with the engine of the config.\n" +
 			"The config must name the same policy, data and grader as the run's: give the run's config.yaml or preset.",
 		Args: argsBetween(0, 1, "at most one config file"),
 		RunE: func(cmd *cobra.Command, args []string) error {
@@ -66,23 +65,29 @@ func work(ctx context.Context, std stdio, c configs.Config) error {
 	if err != nil {
 		return errors.Join(err, joined.Close())
 	}
-	e := local.New(local.Options{Slots: c.Engine.Slots, MaxContext: c.Engine.MaxContext})
+	log := slog.New(slog.NewTextHandler(std.err, &slog.HandlerOptions{Level: slog.LevelWarn}))
+	e, err := trainer.OpenEngine(c, parts.Shape, log)
+	if err != nil {
+		return errors.Join(err, joined.Close())
+	}
 	host, _ := os.Hostname()
 	line := newStatus(std)
 	w := &rollout.Worker{
 		Name: fmt.Sprintf("%s-%d", filepath.Base(host), os.Getpid()), Sampler: e, Queue: joined,
 		Tokens: parts.Tokens, Markers: parts.Markers, Tools: parts.Tools, Grader: parts.Grader, Concurrency: c.Rollout.Concurrency,
-		Log: slog.New(slog.NewTextHandler(std.err, &slog.HandlerOptions{Level: slog.LevelWarn})),
-		Load: func(ctx context.Context, p engine.PolicyRef, weights []byte) error {
+		Log: log,
+	}
+	if !c.Engine.Remote() { // servers are published to by the trainer
+		w.Load = func(ctx context.Context, p engine.PolicyRef, weights []byte) error {
 			policy, err := model.UnmarshalSafetensors(weights)
 			if err != nil {
 				return err
 			}
-			_, err = e.Publish(ctx, engine.Artifact{Policy: p, Kind: engine.ArtifactMemory, Digest: policy.Digest(), Handle: policy})
+			_, err = e.Publisher.Publish(ctx, engine.Artifact{Policy: p, Kind: engine.ArtifactMemory, Digest: policy.Digest(), Handle: policy})
 			line.status("policy " + p.ID)
 			return err
-		},
-		Unload: e.Retire,
+		}
+		w.Unload = e.Publisher.Retire
 	}
 	line.print(fmt.Sprintf("worker %s samples for run %s", w.Name, c.Run.Name))
 	err = w.Run(ctx)
