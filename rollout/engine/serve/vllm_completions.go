@@ -249,7 +249,7 @@ func (c *completion) answer(outs []*outcome) []byte {
 	for _, o := range outs {
 		total += o.tokens()
 	}
-	b := make([]byte, 0, 512+64*total)
+	b := make([]byte, 0, 512+80*total)
 	b = c.head(b)
 	b = append(b, `,"choices":[`...)
 	usedPrompt := 0
@@ -359,8 +359,12 @@ func (c *completion) logprobs(b []byte, pieces []string, tokens []int32, logprob
 		}
 	}
 	b = append(b, `],"token_logprobs":[`...)
+	printed := make([]int, 0, 2*len(tokens)) // where each number begins and ends: it is printed once
 	for i := range tokens {
-		b = appendFloat(comma(b, i), logprobs[i])
+		b = comma(b, i)
+		from := len(b)
+		b = appendFloat(b, logprobs[i])
+		printed = append(printed, from, len(b))
 	}
 	b = append(b, `],"tokens":[`...)
 	for i := range tokens {
@@ -374,7 +378,8 @@ func (c *completion) logprobs(b []byte, pieces []string, tokens []int32, logprob
 			continue
 		}
 		b = name(append(b, '{'), i)
-		b = appendFloat(append(b, ':'), logprobs[i])
+		b = append(b, ':')
+		b = append(b, b[printed[2*i]:printed[2*i+1]]...)
 		b = append(b, '}')
 	}
 	return append(b, "]}"...)
