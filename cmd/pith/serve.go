@@ -7,16 +7,11 @@ import (
 	"fmt"
 	"log/slog"
 	"os"
-	"path/filepath"
-	"strings"
 	"time"
 
 	"github.com/spf13/cobra"
 
-	"pith/policies/builtin"
 	"pith/policies/kernel"
-	"pith/policies/model"
-	"pith/policies/tokenizer"
 	"pith/rollout/engine"
 	"pith/rollout/engine/local"
 	"pith/rollout/engine/serve"
@@ -71,53 +66,6 @@ func newServe(std stdio) *cobra.Command {
 	return cmd
 }
 
-// served is a policy to begin with.
-type served struct {
-	name    string // of the model
-	path    string // what clients are told
-	version string // of its weights, where it has one
-	weights *model.Weights
-	tokens  tokenizer.Tokenizer
-}
-
-// source opens what the command line names.
-func (f *serveFlags) source(args []string) (served, error) {
-	run := f.watch
-	switch {
-	case f.watch == "" && len(args) == 0:
-		return served{}, usagef("pith serve needs a policy: a Hugging Face directory, a run, builtin:NAME, or --watch RUN")
-	case f.watch != "" && len(args) > 0:
-		return served{}, usagef("give %s or --watch %s, not both", args[0], f.watch)
-	case f.logprobs != "raw_logprobs" && f.logprobs != "processed_logprobs":
-		return served{}, usagef("--logprobs-mode is %q, want raw_logprobs or processed_logprobs", f.logprobs)
-	case f.watch == "":
-		if _, err := trainer.ReadManifest(args[0]); err == nil {
-			run = args[0]
-		}
-	}
-	if run == "" {
-		w, t, err := builtin.Open(args[0])
-		return served{name: filepath.Base(strings.TrimPrefix(args[0], "builtin:")), path: args[0], weights: w, tokens: t}, err
-	}
-	m, err := trainer.ReadManifest(run)
-	if err != nil {
-		return served{}, err
-	}
-	dir, err := trainer.LatestPolicy(run)
-	if err != nil {
-		return served{}, err
-	}
-	w, err := model.Load(dir)
-	if err != nil {
-		return served{}, err
-	}
-	_, t, err := builtin.Open(m.Config.Policy.Base)
-	return served{name: m.Run, path: dir, version: versionOfCheckpoint(dir), weights: w, tokens: t}, err
-}
-
-// versionOfCheckpoint is the name of the step that a checkpoint holds.
-func versionOfCheckpoint(dir string) string { return filepath.Base(filepath.Dir(dir)) }
-
 func (f *serveFlags) run(ctx context.Context, std stdio, p served) error {
 	if f.threads > 0 {
 		defer kernel.SetThreads(kernel.SetThreads(f.threads))
@@ -139,12 +87,9 @@ func (f *serveFlags) run(ctx context.Context, std stdio, p served) error {
 		return err
 	}
 	o := serve.Options{
-		Sampler: e, Publisher: serve.Merging(e, p.weights), Observer: e, Tokenizer: p.tokens, Model: cmp.Or(f.name, p.name), Base: base, BaseVersion: p.version,
+		Sampler: e, Publisher: serve.Merging(e, p.weights), Observer: e, Tokenizer: p.tokens, Model: cmp.Or(f.name, p.name), Base: base, BaseVersion: p.version, EOS: p.eos, Chat: p.chat,
 		ModelPath: p.path, APIKey: key, Roots: f.roots, Version: "pith-" + trainer.Version(), MaxSequences: f.waiting,
 		Log: slog.New(slog.NewTextHandler(std.err, &slog.HandlerOptions{Level: level})),
-	}
-	if id := p.weights.Config.EOS; id >= 0 {
-		o.EOS = []int32{id}
 	}
 	if f.logprobs == "processed_logprobs" {
 		o.VLLMLogprobs = engine.LogprobProcessed

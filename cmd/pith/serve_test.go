@@ -15,6 +15,10 @@ import (
 	"time"
 
 	"github.com/google/go-cmp/cmp"
+
+	"pith/policies/chat"
+	"pith/policies/tokenizer"
+	"pith/rollout/engine/serve"
 )
 
 // serving runs `pith serve` until the test ends and returns its URL.
@@ -177,6 +181,55 @@ func TestServeFollowsARun(t *testing.T) {
 	for deadline := time.Now().Add(20 * time.Second); version() != "step-000004"; time.Sleep(50 * time.Millisecond) {
 		if time.Now().After(deadline) {
 			t.Fatalf("still serving %s", version())
+		}
+	}
+}
+
+func TestChatsAreRenderedByTheModelsTemplate(t *testing.T) {
+	tmpl, err := chat.Named("qwen3")
+	if err != nil {
+		t.Fatal(err)
+	}
+	tok, err := tokenizer.Load(filepath.Join("..", "..", "policies", "tokenizer", "testdata", "bpe", "qwen"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	messages := []serve.ChatMessage{{Role: "user", Content: "hello"}}
+	for _, tc := range []struct {
+		name   string
+		kwargs map[string]any
+		want   string
+	}{
+		{"as it is", nil, "<|im_start|>user\nhello<|im_end|>\n<|im_start|>assistant\n"},
+		{"without thinking", map[string]any{"enable_thinking": false}, "<|im_start|>user\nhello<|im_end|>\n<|im_start|>assistant\n<think>\n\n</think>\n\n"},
+	} {
+		got, err := renderChat(tmpl, tok, messages, serve.ChatOptions{GenerationPrompt: true, Kwargs: tc.kwargs})
+		if err != nil {
+			t.Fatal(err)
+		}
+		if text := tok.Decode(got); text != tc.want {
+			t.Errorf("%s: %q, want %q", tc.name, text, tc.want)
+		}
+	}
+	for name, o := range map[string]serve.ChatOptions{
+		"a wish that is not known": {Kwargs: map[string]any{"verbosity": "low"}},
+		"an open last message":     {Continue: true},
+	} {
+		if _, err := renderChat(tmpl, tok, messages, o); err == nil {
+			t.Errorf("%s is not refused", name)
+		}
+	}
+}
+
+func TestAModelMayHaveSeveralEnds(t *testing.T) {
+	for text, want := range map[string][]int32{`{"eos_token_id":[7,9]}`: {7, 9}, `{"eos_token_id":7}`: {7}, `{}`: nil} {
+		dir := t.TempDir()
+		if err := os.WriteFile(filepath.Join(dir, "generation_config.json"), []byte(text), 0o600); err != nil {
+			t.Fatal(err)
+		}
+		got, err := generationEnds(dir)
+		if diff := cmp.Diff(want, got); diff != "" || err != nil {
+			t.Errorf("%s: %v\n%s", text, err, diff)
 		}
 	}
 }

@@ -173,6 +173,13 @@ func specials(o Options) map[int32]bool {
 	for _, t := range o.EOS {
 		out[t] = true
 	}
+	if m, ok := o.Tokenizer.(interface{ Special(int32) bool }); ok {
+		for id := range int32(o.Tokenizer.VocabSize()) {
+			if m.Special(id) {
+				out[id] = true
+			}
+		}
+	}
 	w, ok := o.Tokenizer.(interface{ Roles() tokenizer.Roles })
 	if !ok {
 		return out
