@@ -21,7 +21,7 @@ func commands(io stdio) []*cobra.Command {
 		newServe(io),
 		newExport(io),
 		newPretrain(io),
-		newConfig(io),
+		newProbe(io), newConfig(io),
 		newMetrics(io),
 		newData(io),
 		newVersion(io),

@@ -20,6 +20,9 @@ type Sampled struct {
 	PromptTokens int // -1: the server did not say
 	CachedTokens int
 	FirstToken   time.Duration // 0: not known
+	// Inexact says that ids or log-probabilities are not the server's own, so that what cannot be known
+	// of such a sample is not asked of it: it is for evaluation only.
+	Inexact bool
 }
 
 var classes = [...]engine.Class{engine.Transient, engine.Busy, engine.User, engine.Unsupported, engine.PolicyGone, engine.Malformed, engine.Fatal}
@@ -241,6 +244,12 @@ func (c *Client) Draw(ctx context.Context, op string, r engine.SampleRequest, ma
 func (c *Client) check(op string, r engine.SampleRequest, i int, g *Sampled, maxContext int) error {
 	if want := len(r.Prompt) + len(r.Prefix); g.PromptTokens >= 0 && g.PromptTokens != want {
 		return Malformed(op, "sample %d: the server read %d prompt tokens, it was sent %d; does it add a token of its own?", i, g.PromptTokens, want)
+	}
+	if g.Inexact {
+		if len(g.Seq.Tokens) != len(g.Seq.Logprobs) {
+			return Malformed(op, "sample %d: %d tokens with %d log-probabilities", i, len(g.Seq.Tokens), len(g.Seq.Logprobs))
+		}
+		return nil
 	}
 	if err := Check(r, g.Seq, maxContext, c.o.Vocab); err != nil {
 		return Malformed(op, "sample %d: %v", i, err)
