@@ -179,6 +179,10 @@ func cancelling(ctx context.Context, p *prober, r *Result) {
 		r.set(Unknown, "8 samples of %d tokens ended in less than 250 ms", tokens)
 		return
 	}
+	if class, _ := engine.ClassOf(err); class == engine.Unsupported {
+		r.failed(err)
+		return
+	}
 	if !errors.Is(err, context.DeadlineExceeded) {
 		r.set(Fails, "the call ended with another error: %v", err)
 		return
@@ -235,7 +239,10 @@ func failures(ctx context.Context, p *prober, r *Result) {
 		{"top-p 0", func(q *engine.SampleRequest) { q.Params.TopP = 0 }, engine.User},
 	} {
 		_, err := p.e.Sample(ctx, p.request(1, 1, c.change))
-		if class, _ := engine.ClassOf(err); err == nil || class != c.want {
+		if class, _ := engine.ClassOf(err); class == engine.Unsupported {
+			r.failed(err)
+			return
+		} else if err == nil || class != c.want {
 			r.set(Fails, "%s gives %v, want an error of class %s", c.what, err, c.want)
 			return
 		}

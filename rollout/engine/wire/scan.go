@@ -273,8 +273,11 @@ func (s *Scanner) literal() (lit []byte, escaped bool) {
 	for s.i++; s.i < len(s.b); s.i++ {
 		switch c := s.b[s.i]; {
 		case c == '\\':
+			if s.i++; !s.escape() {
+				s.fail("a string is badly escaped")
+				return nil, false
+			}
 			escaped = true
-			s.i++
 		case c == '"':
 			s.i++
 			return s.b[at:s.i], escaped
@@ -286,6 +289,23 @@ func (s *Scanner) literal() (lit []byte, escaped bool) {
 	s.i = len(s.b)
 	s.fail("a string does not end")
 	return nil, false
+}
+
+// escape passes over what follows a backslash, up to its last byte.
+func (s *Scanner) escape() bool {
+	switch s.at() {
+	case '"', '\\', '/', 'b', 'f', 'n', 'r', 't':
+		return true
+	case 'u':
+		for range 4 {
+			s.i++
+			if c := s.at(); c-'0' > 9 && (c|0x20)-'a' > 5 {
+				return false
+			}
+		}
+		return true
+	}
+	return false
 }
 
 // number reads the longest run of bytes that a number may have, and checks its form.
