@@ -111,8 +111,11 @@ func (e *Engine) load(ctx context.Context, op string, a engine.Artifact) (engine
 	base := a.Policy.ID == e.current.ID
 	e.mu.Unlock()
 	switch {
-	case there && path == a.Path && ref == a.Policy:
-		return ref, nil
+	case there && (path == a.Path || path == "") && (ref == a.Policy || ref.ID == ""):
+		e.mu.Lock()
+		e.adapters[a.Policy.ID], e.refs[a.Policy.ID] = a.Path, a.Policy
+		e.mu.Unlock()
+		return a.Policy, nil
 	case there || base:
 		return engine.PolicyRef{}, wire.Refused(op, "other weights, from %q, are live under this id; a policy is immutable, publish under a new one", path)
 	}

@@ -4,12 +4,14 @@
 package servetest
 
 import (
+	"fmt"
 	"math"
 	"net/http/httptest"
 	"path/filepath"
 	"testing"
 
 	"pith/policies/model"
+	"pith/policies/tokenizer"
 	"pith/rollout/engine"
 	"pith/rollout/engine/local"
 	"pith/rollout/engine/serve"
@@ -37,6 +39,19 @@ func Weights(seed uint64, c model.Config) *model.Weights {
 	w := model.NewWeights(c)
 	w.Init(seed, model.InitOptions{EmbeddingSD: 0.3, LinearSD: 1 / math.Sqrt(float64(c.HiddenSize))})
 	return w
+}
+
+// Tokenizer has a word for every id.
+func Tokenizer() *tokenizer.Words {
+	names := []string{"<pad>", "<bos>", "<eos>"}
+	for i := len(names); i < Vocab; i++ {
+		names = append(names, fmt.Sprintf("w%d", i))
+	}
+	tok, err := tokenizer.NewWords(names, tokenizer.Roles{BOS: "<bos>", EOS: "<eos>", PAD: "<pad>"})
+	if err != nil {
+		panic(err) // the words are the ones above
+	}
+	return tok
 }
 
 // Server is a running server.
@@ -71,7 +86,7 @@ func Serve(f func(*serve.Options)) Option { return func(s *setup) { f(&s.serve) 
 // Start starts a server; it ends with the test.
 func Start(t testing.TB, options ...Option) *Server {
 	t.Helper()
-	set := setup{config: Config(), engine: local.Options{Slots: 24}, serve: serve.Options{Model: Model, EOS: []int32{Stop}, ModelPath: "/models/base"}}
+	set := setup{config: Config(), engine: local.Options{Slots: 24}, serve: serve.Options{Model: Model, Tokenizer: Tokenizer(), EOS: []int32{Stop}, ModelPath: "/models/base"}}
 	for _, f := range options {
 		f(&set)
 	}
