@@ -265,7 +265,11 @@ func (c *llamaCall) stream(w http.ResponseWriter, r *http.Request, lives []*live
 // llamaProps answers GET /props.
 func (s *Server) llamaProps(w http.ResponseWriter, r *http.Request) {
 	slots, _, _ := s.slots(r)
-	reply(w, object{"default_generation_settings": object{"n_ctx": s.caps.MaxContext}, "total_slots": slots, "model_path": s.o.ModelPath,
+	end := "" // clients ask /tokenize for its id
+	if len(s.o.EOS) > 0 && s.o.Tokenizer != nil {
+		end = s.o.Tokenizer.Decode(s.o.EOS[:1])
+	}
+	reply(w, object{"eos_token": end, "default_generation_settings": object{"n_ctx": s.caps.MaxContext}, "total_slots": slots, "model_path": s.o.ModelPath,
 		"model_alias": s.o.Model, "chat_template": "", "build_info": s.o.Version})
 }
 

@@ -120,7 +120,7 @@ func NewClient(o Options) (*Client, error) {
 				DisableCompression:     true,
 				MaxResponseHeaderBytes: 64 << 10,
 				WriteBufferSize:        4 << 10,
-				ReadBufferSize:         4 << 10,
+				ReadBufferSize:         16 << 10,
 			},
 			// A redirect would turn a POST into a GET, or send the key elsewhere.
 			CheckRedirect: func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse },

@@ -39,7 +39,7 @@ func (s *Scanner) End() error {
 // Fields reads an object and calls f for each key, unescaped; what f leaves of a value is skipped.
 // The key is valid during the call. null has no fields.
 func (s *Scanner) Fields(f func(key []byte)) {
-	if s.Null() || !s.open('{') {
+	if !s.open('{') {
 		return
 	}
 	for first := true; ; first = false {
@@ -60,7 +60,7 @@ func (s *Scanner) Fields(f func(key []byte)) {
 
 // Items reads an array and calls f at each element; what f leaves of it is skipped. null has none.
 func (s *Scanner) Items(f func()) {
-	if s.Null() || !s.open('[') {
+	if !s.open('[') {
 		return
 	}
 	for first := true; ; first = false {
@@ -92,7 +92,9 @@ func (s *Scanner) open(c byte) bool {
 	case s.err != nil:
 		return false
 	case s.at() != c:
-		s.fail(fmt.Sprintf("%q expected", c))
+		if !s.word("null") {
+			s.fail(fmt.Sprintf("%q expected", c))
+		}
 		return false
 	case s.depth == maxDepth:
 		s.fail("values are nested too deep")
@@ -225,24 +227,61 @@ func (s *Scanner) Kind() byte {
 	return s.at()
 }
 
-// Skip passes over a value.
+// Skip passes over a value. Of objects and arrays it checks only that brackets and quotes close: most
+// of an answer is what nobody asked for.
 func (s *Scanner) Skip() {
 	s.space()
 	if s.err != nil {
 		return
 	}
 	switch c := s.at(); {
-	case c == '{':
-		s.Fields(func([]byte) {})
-	case c == '[':
-		s.Items(func() {})
+	case c == '{' || c == '[':
+		s.skipNested()
 	case c == '"':
 		s.literal()
 	case c == 't' || c == 'f':
 		s.Bool()
+	case s.word("null") || s.word("NaN") || s.word("Infinity") || s.word("-Infinity"):
 	default:
-		s.float(64)
+		s.number()
 	}
+}
+
+// skipNested passes over an object or an array.
+func (s *Scanner) skipNested() {
+	var closers [maxDepth]byte
+	depth := s.depth
+	for i := s.i; i < len(s.b); i++ {
+		switch c := s.b[i]; c {
+		case '{', '[':
+			if depth == maxDepth {
+				s.i = i
+				s.fail("values are nested too deep")
+				return
+			}
+			closers[depth] = c + 2 // both closers are two bytes after their openers
+			depth++
+		case '}', ']':
+			depth--
+			if closers[depth] != c {
+				s.i = i
+				s.fail("a bracket closes nothing")
+				return
+			}
+			if depth == s.depth {
+				s.i = i + 1
+				return
+			}
+		case '"':
+			s.i = i
+			if _, _ = s.literal(); s.err != nil {
+				return
+			}
+			i = s.i - 1
+		}
+	}
+	s.i = len(s.b)
+	s.fail("")
 }
 
 // bytes reads a string, unescaped.
