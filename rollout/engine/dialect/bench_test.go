@@ -259,7 +259,7 @@ func TestTwoThousandRequestsInFlightTakeBoundedMemory(t *testing.T) {
 	if _, err := e.Sample(t.Context(), benchRequest(0)); err != nil {
 		t.Fatal(err)
 	}
-	most, err := manyInFlight(t.Context(), e, n, 2)
+	most, err := manyInFlight(t.Context(), e, n, 1)
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -74,6 +74,15 @@ func (e *Engine) Version(ctx context.Context) (string, error) {
 	return has.version, nil
 }
 
+// EndToken is the token at which the server ends every sequence, -1 where it does not tell.
+func (e *Engine) EndToken(ctx context.Context) (int32, error) {
+	has, err := e.connect(ctx)
+	if err != nil {
+		return -1, err
+	}
+	return has.end, nil
+}
+
 // connect asks the server what it is, unless that is known.
 func (e *Engine) connect(ctx context.Context) (*features, error) {
 	e.connecting.Lock()

@@ -59,7 +59,7 @@ type Target struct {
 	Artifacts []engine.Artifact
 	// Prompt is continued. Default: the ids 1, 2, 3.
 	Prompt []int32
-	// Stop is a token to stop at for servers that take no other. Negative: not known.
+	// Stop is a token to stop at for servers that take no other. Default: what the server says.
 	Stop int32
 }
 
@@ -89,6 +89,13 @@ func Run(ctx context.Context, t Target) (Report, error) {
 		return Report{}, fmt.Errorf("probe %s as %s: the server has no live policy; publish one first", t.URL, name)
 	}
 	p.policy = r.Policies[0]
+	if at, ok := e.(interface {
+		EndToken(context.Context) (int32, error)
+	}); ok && p.Stop == 0 {
+		if p.Stop, err = at.EndToken(ctx); err != nil {
+			return Report{}, fmt.Errorf("probe %s as %s: %w", t.URL, name, err)
+		}
+	}
 	if pub, ok := e.(engine.Publisher); ok {
 		for _, k := range pub.Accepts() {
 			r.Accepts = append(r.Accepts, artifactNames[k])
