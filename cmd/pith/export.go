@@ -1,7 +1,9 @@
 package main
 
 import (
+	"errors"
 	"fmt"
+	"io/fs"
 	"os"
 	"path/filepath"
 	"slices"
@@ -10,6 +12,7 @@ import (
 	"github.com/spf13/cobra"
 
 	"pith/policies/builtin"
+	"pith/policies/chat"
 	"pith/policies/model"
 	"pith/policies/model/gguf"
 	"pith/policies/model/lora"
@@ -20,6 +23,8 @@ import (
 
 // dtypes are the element types that --dtype names.
 var dtypes = map[string]safetensors.DType{"f32": safetensors.F32, "bf16": safetensors.BF16, "f16": safetensors.F16}
+
+const generationFile = "generation_config.json"
 
 // exporting is what the flags of pith export say.
 type exporting struct {
@@ -94,7 +99,12 @@ func (e exporting) run(what string) (string, error) {
 	done := fmt.Sprintf("%s: %s, %d parameters, %s", e.out, w.Config.Arch, w.Config.Parameters(), e.dtype)
 	switch e.format {
 	case "gguf":
-		return done, gguf.Save(e.out, w, tok, gguf.Options{Name: filepath.Base(strings.TrimPrefix(what, "builtin:")), Type: as})
+		template, err := chat.Text(policy) // "" for a policy that ships with pith
+		if err != nil {
+			return "", err
+		}
+		name := filepath.Base(strings.TrimPrefix(what, "builtin:"))
+		return done, gguf.Save(e.out, w, tok, gguf.Options{Name: name, Type: as, ChatTemplate: template})
 	case "lora":
 		return e.lora(w, base, as)
 	}
@@ -112,12 +122,20 @@ func (e exporting) run(what string) (string, error) {
 	if err := w.Save(e.out, o...); err != nil {
 		return "", err
 	}
+	// How servers sample by default and, for some models, further tokens that end a text.
+	if text, err := os.ReadFile(filepath.Join(policy, generationFile)); err == nil {
+		if err := os.WriteFile(filepath.Join(e.out, generationFile), text, 0o644); err != nil {
+			return "", err
+		}
+	} else if !errors.Is(err, fs.ErrNotExist) {
+		return "", err
+	}
 	return done, saver.Save(e.out)
 }
 
 // find is the directory or name of the policy, and of the base that it was trained from.
 func (e exporting) find(what string) (policy, base string, err error) {
-	if _, err := os.Stat(filepath.Join(what, traces.ManifestFile)); err != nil {
+	if !isRun(what) {
 		return what, e.base, nil
 	}
 	if policy, err = trainer.LatestPolicy(what); err != nil {
@@ -132,6 +150,12 @@ func (e exporting) find(what string) (policy, base string, err error) {
 		base = c.Policy.Base
 	}
 	return policy, base, nil
+}
+
+// isRun says whether a path is a run's directory.
+func isRun(path string) bool {
+	_, err := os.Stat(filepath.Join(path, traces.ManifestFile))
+	return err == nil
 }
 
 // lora writes what w has learned over base.

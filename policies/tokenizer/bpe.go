@@ -143,8 +143,8 @@ func (b *BPE) Roles() Roles {
 	return r
 }
 
-// Save writes tokenizer.json and, where there was one, tokenizer_config.json into dir as they were
-// read. Each appears whole or not at all.
+// Save writes the files that [Load] read into dir, as they were: tokenizer.json and, where there were
+// any, those of companionFiles. Each appears whole or not at all.
 func (b *BPE) Save(dir string) error {
 	for _, f := range b.files {
 		if err := replace(filepath.Join(dir, f.name), f.text); err != nil {
@@ -154,15 +154,20 @@ func (b *BPE) Save(dir string) error {
 	return nil
 }
 
-// keepConfig remembers dir's tokenizer_config.json for Save.
-func (b *BPE) keepConfig(dir string) error {
-	text, err := os.ReadFile(filepath.Join(dir, configFile))
-	if errors.Is(err, os.ErrNotExist) {
-		return nil
-	} else if err != nil {
-		return fmt.Errorf("read tokenizer: %w", err)
+// companionFiles belong to a tokenizer beside tokenizer.json: other tools read them.
+var companionFiles = []string{configFile, "chat_template.jinja", "special_tokens_map.json"}
+
+// keepCompanions remembers the files beside dir's tokenizer.json for Save.
+func (b *BPE) keepCompanions(dir string) error {
+	for _, name := range companionFiles {
+		text, err := os.ReadFile(filepath.Join(dir, name))
+		if errors.Is(err, os.ErrNotExist) {
+			continue
+		} else if err != nil {
+			return fmt.Errorf("read tokenizer: %w", err)
+		}
+		b.files = append(b.files, savedFile{name, text})
 	}
-	b.files = append(b.files, savedFile{configFile, text})
 	return nil
 }
 

@@ -264,7 +264,8 @@ func TestASavedBPEIsTheSame(t *testing.T) {
 		t.Fatal(err)
 	}
 	config := []byte(`{"eos_token": {"content": "<|im_end|>"}, "model_max_length": 1000000000000000019884624838656}`)
-	if err := errors.Join(os.WriteFile(filepath.Join(from, tokenizerFile), text, 0o644), os.WriteFile(filepath.Join(from, configFile), config, 0o644)); err != nil {
+	if err := errors.Join(os.WriteFile(filepath.Join(from, tokenizerFile), text, 0o644), os.WriteFile(filepath.Join(from, configFile), config, 0o644),
+		os.WriteFile(filepath.Join(from, "chat_template.jinja"), []byte("{{ messages }}"), 0o644)); err != nil {
 		t.Fatal(err)
 	}
 	b, err := Load(from)

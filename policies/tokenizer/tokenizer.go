@@ -59,7 +59,7 @@ func Load(dir string) (Tokenizer, error) {
 		return nil, fmt.Errorf("%s: %w", path, err)
 	}
 	if b, ok := t.(*BPE); ok {
-		if err := b.keepConfig(dir); err != nil {
+		if err := b.keepCompanions(dir); err != nil {
 			return nil, err
 		}
 	}

@@ -10,13 +10,16 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"slices"
 	"strings"
 	"testing"
 	"time"
 
 	"github.com/google/go-cmp/cmp"
 
+	"pith/policies/builtin"
 	"pith/policies/model"
+	"pith/policies/model/generate"
 	"pith/policies/model/safetensors"
 	"pith/policies/tokenizer"
 )
@@ -206,5 +209,48 @@ func TestLlamaServerTokenizesAlike(t *testing.T) {
 				}
 			}
 		})
+	}
+}
+
+// The policy that ships with pith, trained and not random: what llama-server samples greedily has
+// there the log-probabilities that it has here.
+func TestLlamaServerRunsAPolicyThatWasTrained(t *testing.T) {
+	w, tok, err := builtin.Open("builtin:clock")
+	if err != nil {
+		t.Fatal(err)
+	}
+	path := filepath.Join(t.TempDir(), "clock.gguf")
+	if err := Save(path, w, tok, Options{}); err != nil {
+		t.Fatal(err)
+	}
+	url := llamaServer(t, path)
+	p := generate.Pack(w)
+	worst, compared := 0.0, 0
+	for i := range int32(20) {
+		prompt := []int32{w.Config.BOS, 10 + i, 30, 12 + 2*i%40}
+		var answer struct {
+			Tokens        []int32 `json:"tokens"`
+			Probabilities []struct {
+				ID      int32   `json:"id"`
+				LogProb float64 `json:"logprob"`
+			} `json:"completion_probabilities"`
+		}
+		post(t, url+"/completion", map[string]any{"prompt": prompt, "n_predict": 40, "n_probs": 1, "temperature": 0, "return_tokens": true,
+			"samplers": []string{"temperature"}, "cache_prompt": false}, &answer)
+		scores, err := p.Score(t.Context(), [][]int32{slices.Concat(prompt, answer.Tokens)})
+		if err != nil {
+			t.Fatal(err)
+		}
+		for k, a := range answer.Probabilities {
+			if a.ID != answer.Tokens[k] {
+				t.Fatalf("prompt %v: token %d is %d, its log-probability is of %d", prompt, k, answer.Tokens[k], a.ID)
+			}
+			worst = max(worst, math.Abs(a.LogProb-float64(scores[0][len(prompt)+k])))
+			compared++
+		}
+	}
+	t.Logf("%d tokens, largest difference %.2g", compared, worst)
+	if !(worst <= 1e-4) || compared < 100 {
+		t.Errorf("%d log-probabilities differ by up to %v", compared, worst)
 	}
 }
