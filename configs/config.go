@@ -52,7 +52,7 @@ type Learner struct {
 
 // Rollout says how problems become traces.
 type Rollout struct {
-	Strategy         string         `mapstructure:"strategy" yaml:"strategy"` // single, anytime, modes, tools, turns, refine, hints; see rollout/strategy
+	Strategy         string         `mapstructure:"strategy" yaml:"strategy"` // single, anytime, modes, tools, turns, refine, forced, hints; see rollout/strategy
 	Params           map[string]any `mapstructure:"params" yaml:"params"`     // of the strategy
 	PromptsPerStep   int            `mapstructure:"prompts_per_step" yaml:"prompts_per_step"`
 	SamplesPerPrompt int            `mapstructure:"samples_per_prompt" yaml:"samples_per_prompt"` // group size

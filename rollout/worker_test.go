@@ -300,7 +300,7 @@ func TestTasksThatNobodyCanRunDie(t *testing.T) {
 	}}})
 	b.release(unknown, options, score, gone, panics)
 	want := []string{
-		`dead task a/0+2: no strategy "guess"; there are single, anytime, modes, tools, turns, refine, hints`,
+		`dead task a/0+2: no strategy "guess"; there are single, anytime, modes, tools, turns, refine, forced, hints`,
 		`dead task b/0+1: strategy single: options: unknown field "x"`,
 		"dead task c/0+1: score:  (unsupported)",
 		"dead task d/0+1: policy older (step -1) is gone: newer ones have replaced it",

@@ -1,13 +1,16 @@
 package main
 
 import (
+	"context"
 	"fmt"
 	"os"
 	"path/filepath"
+	"strings"
 
 	"github.com/spf13/cobra"
 
 	"pith/analysis/evaluation"
+	"pith/analysis/metrics"
 	"pith/configs"
 	"pith/traces"
 	"pith/trainer"
@@ -18,7 +21,7 @@ func newEval(std stdio) *cobra.Command {
 	var o trainer.MeasureOptions
 	var k []int
 	var budgets []int
-	var out string
+	var out, text string
 	var asJSON, base bool
 	cmd := &cobra.Command{
 		Use:   "eval RUN|CHECKPOINT",
@@ -41,6 +44,9 @@ func newEval(std stdio) *cobra.Command {
 			}
 			if o.Problems == 0 {
 				o.Problems = c.Eval.FinalProblems
+			}
+			if text != "" {
+				return compress(cmd.Context(), std, c, text, asJSON)
 			}
 			if o.Problems < 1 || o.Samples < 1 {
 				return usagef("--problems %d and --samples %d must be positive", o.Problems, o.Samples)
@@ -82,9 +88,34 @@ func newEval(std stdio) *cobra.Command {
 	cmd.Flags().IntSliceVar(&k, "k", []int{1, 2, 4, 8, 16, 32, 64}, "the k of pass@k and the votes; those above --samples are left out")
 	cmd.Flags().IntSliceVar(&budgets, "budgets", nil, "thinking tokens to cut at, ascending, such as 4,8,16,32,64")
 	cmd.Flags().StringVar(&out, "out", "", "keep the responses in this run directory")
+	cmd.Flags().StringVar(&text, "text", "", "measure the information capacity on the texts of this file instead, one a line")
 	cmd.Flags().BoolVar(&base, "base", false, "measure the policy that the run started from")
 	cmd.Flags().BoolVar(&asJSON, "json", false, "as JSON")
 	return cmd
+}
+
+// compress prints how well the policy predicts the lines of a file.
+func compress(ctx context.Context, std stdio, c configs.Config, path string, asJSON bool) error {
+	content, err := os.ReadFile(path)
+	if err != nil {
+		return err
+	}
+	var texts []string
+	for line := range strings.Lines(string(content)) {
+		if line = strings.TrimSpace(line); line != "" {
+			texts = append(texts, line)
+		}
+	}
+	r, err := trainer.Compress(ctx, c, texts, metrics.CapacityMixedText)
+	if err != nil {
+		return fmt.Errorf("%s: %w", path, err)
+	}
+	if asJSON {
+		return writeJSON(std, r)
+	}
+	_, err = fmt.Fprintf(std.out, "%s: information capacity %.4f on %d texts (%d tokens of %.2f bits predicted at %.2f bits, %.4g FLOPs a token, offset %g)\n",
+		c.Policy.Base, r.Capacity, r.Texts, r.Tokens, r.TextBits, r.NLL, r.FLOPs, r.Offset)
+	return err
 }
 
 // evalConfig finds the config and the policy of what is to be measured.

@@ -12,6 +12,7 @@
 //   - tools: calls in the response are executed and their results inserted;
 //   - turns: several turns, each a thought and an answer, until two agree;
 //   - refine: a draft, and answers that improve on it or compress it;
+//   - forced: thinking held between two bounds, as s1 does at test time;
 //   - hints: a hint in the question or at the start of the response, such as a token budget.
 //
 // [Check] says before a run what a strategy lacks here.

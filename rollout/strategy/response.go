@@ -31,11 +31,13 @@ type response struct {
 	sampled  int
 	entropy  float64 // sum over entropies known
 	entropyN int
-	thinking bool // the next sampled token is thought
-	turns    int
-	parts    []part // where the turns of a strategy end; nil where the response is one answer
-	finish   traces.Finish
-	err      error
+	// lastEntropy is the part of the last sampled token, nil where it is unknown.
+	lastEntropy *float64
+	thinking    bool // the next sampled token is thought
+	turns       int
+	parts       []part // where the turns of a strategy end; nil where the response is one answer
+	finish      traces.Finish
+	err         error
 
 	began             time.Time
 	queue, first, run time.Duration
@@ -59,8 +61,10 @@ func (r *response) add(s engine.Sequence) {
 	r.logprobs = append(r.logprobs, s.Logprobs[:n]...)
 	r.sampled += n
 	for i := range s.Entropies[:min(n, len(s.Entropies))] {
-		r.entropy += float64(s.Entropies[i])
+		last := float64(s.Entropies[i])
+		r.entropy += last
 		r.entropyN++
+		r.lastEntropy = &last
 	}
 	for _, sp := range s.Spans {
 		start, end := min(sp.Start, n), min(sp.End, n)

@@ -198,7 +198,7 @@ func TestRetriesAskForTheSame(t *testing.T) {
 
 func TestOptionsAreDecodedStrictly(t *testing.T) {
 	for _, c := range []struct{ strategy, options, want string }{
-		{"guess", "", `no strategy "guess"; there are single, anytime, modes, tools, turns, refine, hints`},
+		{"guess", "", `no strategy "guess"; there are single, anytime, modes, tools, turns, refine, forced, hints`},
 		{"single", `{"budgets":[1]}`, `unknown field "budgets"`},
 		{"single", `{} {}`, "more than one JSON value"},
 		{"single", `[]`, "cannot unmarshal array"},

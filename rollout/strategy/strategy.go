@@ -129,6 +129,7 @@ func table() []entry {
 		{"tools", "calls in the response are executed and their results inserted", toolsDocs(), openTools},
 		{"turns", "several turns, each a thought and an answer, until two agree", turnsDocs(), openTurns},
 		{"refine", "a draft, and answers that improve on it or compress it", refineDocs(), openRefine},
+		{"forced", "the thinking is held between two bounds: cut at a budget, made to go on where it ends too soon", forcedDocs(), openForced},
 		{"hints", "a hint in the question or at the start of the response, such as a token budget", hintsDocs(), openHints},
 	}
 }
