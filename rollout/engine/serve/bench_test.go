@@ -192,7 +192,7 @@ func TestTwoThousandRequestsWaitInBoundedMemory(t *testing.T) {
 	var failed atomic.Int64
 	for range requests {
 		all.Go(func() {
-			req, err := http.NewRequestWithContext(t.Context(), "POST", server.URL+q.path, bytes.NewReader([]byte(q.body)))
+			req, err := http.NewRequestWithContext(t.Context(), http.MethodPost, server.URL+q.path, bytes.NewReader([]byte(q.body)))
 			if err != nil {
 				failed.Add(1)
 				return

@@ -140,8 +140,8 @@ func prompts(raw json.RawMessage, field string) ([]prompt, error) {
 	case b[0] != '[':
 		return bad(fmt.Errorf("got %s", clip(b)))
 	}
-	switch at := skipSpace(b, 1); {
-	case b[at] == '"':
+	switch b[skipSpace(b, 1)] {
+	case '"':
 		var texts []string
 		if err := json.Unmarshal(b, &texts); err != nil {
 			return bad(err)
@@ -151,7 +151,7 @@ func prompts(raw json.RawMessage, field string) ([]prompt, error) {
 			out[i] = prompt{text: t, isText: true}
 		}
 		return out, nil
-	case b[at] == '[':
+	case '[':
 		var lists []ids
 		if err := json.Unmarshal(b, &lists); err != nil {
 			return bad(err)

@@ -53,16 +53,6 @@ func appendIDs(b []byte, ids []int32) []byte {
 	return append(b, ']')
 }
 
-// appendKey prints the name of a field, with a comma before it unless it is the object's first.
-func appendKey(b []byte, name string) []byte {
-	if b[len(b)-1] != '{' {
-		b = append(b, ',')
-	}
-	b = append(b, '"')
-	b = append(b, name...)
-	return append(b, `":`...)
-}
-
 func appendInt(b []byte, n int) []byte { return strconv.AppendInt(b, int64(n), 10) }
 
 // appendUsage prints the counts of tokens.

@@ -93,7 +93,7 @@ func TestTheKeyIsAsked(t *testing.T) {
 		{"health is open", "/health", "", 200},
 	} {
 		t.Run(tc.name, func(t *testing.T) {
-			req, err := http.NewRequestWithContext(t.Context(), "GET", f.http.URL+tc.path, nil)
+			req, err := http.NewRequestWithContext(t.Context(), http.MethodGet, f.http.URL+tc.path, nil)
 			if err != nil {
 				t.Fatal(err)
 			}
@@ -121,7 +121,7 @@ func TestAFullServerPushesBack(t *testing.T) {
 	}
 	f.until("the room is taken", func(running, waiting int) bool { return running+waiting == 4 })
 	ask := func() (int, string) {
-		req, err := http.NewRequestWithContext(t.Context(), "POST", f.http.URL+"/v1/completions", strings.NewReader(`{"prompt":[1]}`))
+		req, err := http.NewRequestWithContext(t.Context(), http.MethodPost, f.http.URL+"/v1/completions", strings.NewReader(`{"prompt":[1]}`))
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -164,7 +164,7 @@ func TestBodiesAreBounded(t *testing.T) {
 		t.Errorf("status %d: %s", status, body)
 	}
 	// Without a length, the body is cut where it passes the limit.
-	req, err := http.NewRequestWithContext(t.Context(), "POST", f.http.URL+"/v1/completions", io.MultiReader(strings.NewReader(`{"prompt":"`), strings.NewReader(strings.Repeat("w", 2000))))
+	req, err := http.NewRequestWithContext(t.Context(), http.MethodPost, f.http.URL+"/v1/completions", io.MultiReader(strings.NewReader(`{"prompt":"`), strings.NewReader(strings.Repeat("w", 2000))))
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -227,7 +227,7 @@ func (b *lockedBuffer) String() string {
 func TestEveryRequestHasAnIDAndALine(t *testing.T) {
 	var log lockedBuffer
 	f := start(t, 0, func(o *serve.Options) { o.Log = slog.New(slog.NewTextHandler(&log, nil)) })
-	req, err := http.NewRequestWithContext(t.Context(), "POST", f.http.URL+"/v1/completions", strings.NewReader(`{"prompt":[1],"max_tokens":2}`))
+	req, err := http.NewRequestWithContext(t.Context(), http.MethodPost, f.http.URL+"/v1/completions", strings.NewReader(`{"prompt":[1],"max_tokens":2}`))
 	if err != nil {
 		t.Fatal(err)
 	}

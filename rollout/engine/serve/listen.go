@@ -67,7 +67,9 @@ func (s *Server) Serve(ctx context.Context, l net.Listener, o ListenOptions) err
 	if err := server.Shutdown(flush); err != nil {
 		_ = server.Close()
 	}
-	<-ended
+	if err := <-ended; !errors.Is(err, http.ErrServerClosed) {
+		return fmt.Errorf("serve: %w", err)
+	}
 	if cut != nil {
 		return errors.New("serve: requests were still running when the grace had passed; they were ended")
 	}

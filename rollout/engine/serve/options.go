@@ -129,7 +129,6 @@ type Server struct {
 	mu       sync.Mutex
 	names    map[string]*policy    // what requests can ask for
 	loads    int                   // policies published so far, part of their ids
-	label    string                // weight version of the base
 	requests int                   // for samples, in flight
 	bodies   int64                 // bytes of their bodies
 	admitted int                   // sequences admitted

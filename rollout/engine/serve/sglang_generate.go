@@ -118,7 +118,7 @@ func (s *Server) sglangGenerate(w http.ResponseWriter, r *http.Request) {
 	}
 	for p, o := range outs {
 		for i := range o.samples {
-			if b != nil && len(b) > 1 {
+			if len(b) > 1 {
 				b = append(b, ',')
 			}
 			b = c.answer(b, p, o, i, time.Since(began))

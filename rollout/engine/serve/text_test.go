@@ -200,8 +200,7 @@ func brackets(f *fixture) serve.ChatTemplate {
 }
 
 func TestChatsAreCompletionsOfTheRenderedConversation(t *testing.T) {
-	var f *fixture
-	f = start(t, 0, func(o *serve.Options) { o.Chat = brackets(&fixture{t: t}) })
+	f := start(t, 0, func(o *serve.Options) { o.Chat = brackets(&fixture{t: t}) })
 	messages := []object{{"role": "user", "content": "w7"}, {"role": "assistant", "content": []object{{"type": "text", "text": "w9"}}}}
 	rendered := []int32{3, 7, 3, 9, 4}
 	var tokenized struct{ Tokens []int32 }
