@@ -168,6 +168,9 @@ func (t *Trainer) makeParts(ctx context.Context) error {
 		return err
 	}
 	t.tasks = &tasker{config: c, source: p.family.Source, encode: p.tokenizer.Encode, options: options, known: newBeforehand(c, p.family.Budget)}
+	if t.tasks.evalTokens = c.Eval.MaxTokens; t.tasks.evalTokens == 0 {
+		t.tasks.evalTokens = r.MaxTokens
+	}
 	if id, ok := p.tokenizer.ID(p.family.Markers.EOS); ok {
 		t.tasks.stops = []int32{id}
 	}

@@ -44,6 +44,8 @@ type tasker struct {
 	encode  func(string) ([]int32, error)
 	stops   []int32
 	options json.RawMessage
+	// evalTokens is the limit of held-out responses, which no schedule of rollout.max_tokens moves.
+	evalTokens int
 	known   *beforehand
 }
 
@@ -88,9 +90,7 @@ func (k *tasker) eval(index int64, decoding string, temperature float64, policy 
 	}
 	t.Step, t.Policy, t.Exact, t.N = policy.Step, policy, true, 1
 	t.Params.Temperature, t.Params.TopP, t.Params.TopK, t.Params.MinP = temperature, 1, 0, 0
-	if k.config.Eval.MaxTokens > 0 {
-		t.Params.MaxTokens = k.config.Eval.MaxTokens
-	}
+	t.Params.MaxTokens = k.evalTokens
 	t.Params.Seed = streamKey(k.config.Run.Seed, purposeEval, uint64(index))
 	return t, nil
 }

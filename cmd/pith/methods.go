@@ -49,7 +49,14 @@ func newMethods(std stdio) *cobra.Command {
 				return usagef("method %q is unknown; known: %s", args[0], strings.Join(rewards.Names(), ", "))
 			}
 			if asJSON {
-				return writeJSON(std, d)
+				text, err := configs.MethodYAML(args[0])
+				if err != nil {
+					return err
+				}
+				return writeJSON(std, struct {
+					rewards.Description
+					Preset string `json:"preset"` // the method file
+				}{d, string(text)})
 			}
 			fmt.Fprint(std.out, rewards.Describe(args[0]))
 			return showPreset(std.out, args[0])
