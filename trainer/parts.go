@@ -171,7 +171,7 @@ func (p *parts) budgetPrompt(c configs.Config) error {
 	}
 	problem, err := p.family.Source.Problem(datasets.Train, 0)
 	if err != nil {
-		return nil // said when the first task is made
+		return err
 	}
 	newBeforehand(c, p.family.Budget).add(&problem, datasets.Train, 0)
 	if _, err := p.tokenizer.Encode(problem.Prompt); err != nil {

@@ -87,20 +87,24 @@ func countable(c configs.Config, target string) (bool, error) {
 	if !isLoss {
 		return false, fmt.Errorf("target %q cannot be scheduled; valid: %s, %s, %s, %sNAME, %sNAME", target, targetRate, targetTemperature, targetMaxTokens, targetRewards, targetLoss)
 	}
-	_, d, err := loss.New(c.Loss.Kind, nil)
-	if err != nil {
-		return false, nil // said where the loss is opened
-	}
-	var valid []string
-	for _, p := range d.Params {
-		if _, isNumber := p.Default.(float64); !isNumber {
-			continue
-		}
-		if valid = append(valid, p.Name); p.Name == name {
-			return false, nil
-		}
+	valid := lossNumbers(c.Loss.Kind)
+	if valid == nil || slices.Contains(valid, name) { // nil: an unknown loss, which is said elsewhere
+		return false, nil
 	}
 	return false, fmt.Errorf("target %q: loss %s has no number of that name; it has %s", target, c.Loss.Kind, strings.Join(valid, ", "))
+}
+
+// lossNumbers lists the parameters of a loss that are numbers; nil for an unknown loss.
+func lossNumbers(kind string) []string {
+	var out []string
+	for _, d := range loss.Methods() {
+		for _, p := range d.Params {
+			if _, isNumber := p.Default.(float64); d.Name == kind && isNumber {
+				out = append(out, p.Name)
+			}
+		}
+	}
+	return out
 }
 
 // schedules are all entries of a config.

@@ -46,7 +46,7 @@ type tasker struct {
 	options json.RawMessage
 	// evalTokens is the limit of held-out responses, which no schedule of rollout.max_tokens moves.
 	evalTokens int
-	known   *beforehand
+	known      *beforehand
 }
 
 func (k *tasker) make(split datasets.Split, index int64, group string) (*task.Task, error) {
