@@ -20,6 +20,7 @@ func commands(io stdio) []*cobra.Command {
 		newWorker(io),
 		newServe(io),
 		newExport(io),
+		newSimulate(io),
 		newPretrain(io),
 		newProbe(io),
 		newConfig(io),

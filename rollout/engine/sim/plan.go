@@ -182,13 +182,15 @@ func (p *plan) perStep() int64 { return int64(p.o.Groups) * int64(p.o.Samples) }
 // release submits what admission allows: released ≤ (version + staleness + 1) × a step's samples,
 // in whole groups. It is pith's rule and AReaL's.
 func (p *plan) release() {
-	for _, s := range p.retry {
-		if !p.submit(s) {
-			return
-		}
-	}
-	p.retry = p.retry[:0]
 	for {
+		for len(p.retry) > 0 {
+			switch ok, down := p.submit(p.retry[0]); {
+			case ok:
+				p.retry = p.retry[1:]
+			case down:
+				return
+			}
+		}
 		if p.o.Staleness >= 0 && p.released+int64(p.o.Samples) > int64(p.version+p.o.Staleness+1)*p.perStep() {
 			return
 		}
@@ -201,18 +203,16 @@ func (p *plan) release() {
 			s := &sample{index: p.released, version: p.version, cut: length > p.o.MaxTokens}
 			s.Prompt, s.Length, s.Owner = p.o.Prompt, min(length, p.o.MaxTokens), s
 			p.released++
-			if !p.submit(s) {
+			if ok, _ := p.submit(s); !ok {
 				p.retry = append(p.retry, s)
 			}
-		}
-		if len(p.retry) > 0 {
-			return
 		}
 	}
 }
 
-// submit puts a sample on the replica with the least to do; false where all are down.
-func (p *plan) submit(s *sample) bool {
+// submit puts a sample on the replica with the least to do. It may find that one failing; down says
+// that all are.
+func (p *plan) submit(s *sample) (ok, down bool) {
 	best := -1
 	for i, r := range p.replicas {
 		if r.Down(p.now) {
@@ -229,7 +229,7 @@ func (p *plan) submit(s *sample) bool {
 			}
 		}
 		p.next[best] = min(p.next[best], p.replicas[best].upAt)
-		return false
+		return false, true
 	}
 	r := p.replicas[best]
 	s.Failed, s.Drawn = false, 0
@@ -239,7 +239,7 @@ func (p *plan) submit(s *sample) bool {
 		p.flying++
 	}
 	p.next[best] = r.Next()
-	return ok
+	return ok, false
 }
 
 // take notes what ended on a replica. What it lost is sampled again, as the same sample.

@@ -82,7 +82,7 @@ func TestPlanProperties(t *testing.T) {
 		o.Delay = rapid.SampledFrom([]float64{0, 0.7}).Draw(t, "delay")
 		o.Publish = rapid.SampledFrom([]float64{0, 0.2}).Draw(t, "publish")
 		o.Recompute = rapid.Bool().Draw(t, "recompute")
-		o.Faults = rapid.SampledFrom([]Faults{{}, {FailEvery: 20, DownFor: 3, StallEvery: 10, StallFor: 0.5}}).Draw(t, "faults")
+		o.Faults = rapid.SampledFrom([]Faults{{}, {FailEvery: 3, DownFor: 2, StallEvery: 4, StallFor: 0.5}}).Draw(t, "faults")
 		o.Staleness = rapid.IntRange(0, 4).Draw(t, "staleness")
 		o.Seed = rapid.Uint64().Draw(t, "seed")
 		a, err := Plan(o)
