@@ -112,6 +112,15 @@ type Rewards struct {
 	// AllowInversions lists methods that may rank a success below a failure of its group, or
 	// reward a failure for being short. Training refuses them otherwise.
 	AllowInversions []string `mapstructure:"allow_inversions" yaml:"allow_inversions"`
+	// KL takes the divergence from the frozen base policy out of the reward, whatever the method; a
+	// penalty in the loss is loss.params.kl_coef.
+	KL RewardKL `mapstructure:"kl" yaml:"kl"`
+}
+
+// RewardKL is a term -coef · Σ k(log π - log π_base) over the tokens of a response.
+type RewardKL struct {
+	Coef float64 `mapstructure:"coef" yaml:"coef"` // 0 = off
+	Kind string  `mapstructure:"kind" yaml:"kind"` // estimator: k1, k2, k3
 }
 
 // Advantage overrides the method's estimator; empty means the method's own.
@@ -215,7 +224,7 @@ func Default() Config {
 			Temperature: 1, TopP: 1, DynamicLimit: 3, Workers: 1, Concurrency: 256,
 		},
 		Data:    Data{Source: "clock", Grader: "exact", Curriculum: Curriculum{Kind: "none"}, Reference: "none"},
-		Rewards: Rewards{Method: "grpo", Profile: "paper"},
+		Rewards: Rewards{Method: "grpo", Profile: "paper", KL: RewardKL{Kind: "k1"}},
 		Loss: Loss{
 			Kind: "ppo", Params: map[string]any{"clip_low": 0.2, "clip_high": 0.28},
 			Aggregation: "token_mean", Epochs: 1, MiniBatches: 2,

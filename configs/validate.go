@@ -32,6 +32,8 @@ func (c Config) Validate() error {
 	c.validateRollout(&k)
 	c.validateData(&k)
 	oneOf(&k, "rewards.profile", c.Rewards.Profile, "paper", "released_code")
+	within(&k, "rewards.kl.coef", c.Rewards.KL.Coef, 0, 1000)
+	oneOf(&k, "rewards.kl.kind", c.Rewards.KL.Kind, "k1", "k2", "k3")
 	c.validateUpdate(&k)
 	c.validateStream(&k)
 	oneOf(&k, "log.level", c.Log.Level, "debug", "info", "warn", "error")

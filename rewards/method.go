@@ -17,7 +17,12 @@ type Options struct {
 	Profile   string         // paper (also ""), released_code
 	Params    map[string]any // of the method; see Description.Params
 	Advantage map[string]any // "kind" swaps the estimator, everything else is one of its options
+	// KLCoef, where positive, takes KLCoef · Sample.ReferenceKL from the reward, as its last term.
+	KLCoef float64
 }
+
+// klTerm is the name of that term.
+const klTerm = "reference_kl"
 
 // Method is a reward method with its parameters bound, its estimator and its memory. It is not
 // safe for concurrent use: Score reuses scratch space.
@@ -44,6 +49,9 @@ func New(name string, o Options) (*Method, error) {
 	default:
 		return nil, fmt.Errorf("profile %q is unknown; want paper or released_code", o.Profile)
 	}
+	if !(o.KLCoef >= 0 && o.KLCoef <= 1e6) {
+		return nil, fmt.Errorf("the coefficient of the KL term is %v; want a number from 0 to 1e6", o.KLCoef)
+	}
 	m := &Method{name: name, spec: sp, options: o}
 	if err := m.bind(o.Params); err != nil {
 		return nil, err
@@ -62,7 +70,13 @@ func (m *Method) Profile() string { return m.options.Profile }
 func (m *Method) Batched() bool { return m.spec.batch || m.kind.Scope == advantage.ScopeBatch }
 
 // Terms names the parts of the reward, in order.
-func (m *Method) Terms() []string { return slices.Clone(m.plan.terms) }
+func (m *Method) Terms() []string {
+	terms := slices.Clone(m.plan.terms)
+	if m.options.KLCoef > 0 {
+		terms = append(terms, klTerm)
+	}
+	return terms
+}
 
 // Needs lists the inputs without which Score refuses a group.
 func (m *Method) Needs() []string { return m.needs.Names() }
@@ -179,6 +193,9 @@ func (m *Method) bind(values map[string]any) error {
 	pl.estimator = estimator
 	m.plan, m.kind = pl, kind
 	m.needs = m.spec.needs | pl.needs | extra
+	if m.options.KLCoef > 0 {
+		m.needs |= FieldReferenceKL
+	}
 	return nil
 }
 

@@ -37,6 +37,9 @@ func (s *Sample) present() Field {
 	if s.BaseLoss == nil {
 		have &^= FieldBaseLoss
 	}
+	if s.ReferenceKL == nil {
+		have &^= FieldReferenceKL
+	}
 	if s.Precision == nil {
 		have &^= FieldPrecision
 	}
@@ -155,6 +158,9 @@ func (s *Sample) valid(bad func(trace, field, format string, args ...any) error)
 	}
 	if s.Score != nil && !(math.Abs(*s.Score) <= 1e12) {
 		return bad(s.ID, "score", "want a finite number of at most 1e12, got %v", *s.Score)
+	}
+	if s.ReferenceKL != nil && !(math.Abs(*s.ReferenceKL) <= 1e12) {
+		return bad(s.ID, "reference_kl", "want a finite number of at most 1e12, got %v", *s.ReferenceKL)
 	}
 	if s.BaseLoss != nil && !(*s.BaseLoss >= 1e-12 && *s.BaseLoss <= 1e12) {
 		return bad(s.ID, "base_loss", "want a positive number from 1e-12 to 1e12, got %v", *s.BaseLoss)

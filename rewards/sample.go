@@ -22,10 +22,12 @@ type Sample struct {
 	Text           string
 	Label          string // DR. SAF: CFRB, PFRB or ""
 
-	Score     *float64 // task score where it is not 0/1
-	BaseLoss  *float64 // Optima: loss of the conversation under the base model, > 0
-	Precision *float64 // WebLeaper, in [0, 1]
-	Recall    *float64 // WebLeaper, in [0, 1]
+	Score    *float64 // task score where it is not 0/1
+	BaseLoss *float64 // Optima: loss of the conversation under the base model, > 0
+	// ReferenceKL is the divergence of the whole response from a reference policy, by any estimator.
+	ReferenceKL *float64
+	Precision   *float64 // WebLeaper, in [0, 1]
+	Recall      *float64 // WebLeaper, in [0, 1]
 	// GTAlign.
 	AnswerScore    *float64 // in [0, 1]; correctness where nil
 	Payoff         *float64 // in [0, 1]
@@ -122,6 +124,7 @@ const (
 	FieldValues
 	FieldTurnEnds
 	FieldTurnScores
+	FieldReferenceKL
 	// Of the problem and the group.
 	FieldReferenceAccuracy
 	FieldReferenceTokens
@@ -133,7 +136,7 @@ const (
 var fieldNames = [...]string{
 	"correct", "formatted", "truncated", "tokens", "chars", "mode", "turns", "tool_calls",
 	"first_tool_token", "entropy", "budget_scores", "text", "base_loss", "precision", "recall",
-	"payoff", "response_words", "reasoning_chars", "output_words", "values", "turn_ends", "turn_scores",
+	"payoff", "response_words", "reasoning_chars", "output_words", "values", "turn_ends", "turn_scores", "reference_kl",
 	"problem.reference_accuracy", "problem.reference_tokens", "problem.token_budget", "step",
 }
 

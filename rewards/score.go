@@ -72,6 +72,11 @@ func (m *Method) ScoreInto(batch []Group, dst [][]Result) ([][]Result, error) {
 			return nil, err
 		}
 		m.plan.compose.total(v.terms, v.reward)
+		if m.options.KLCoef > 0 {
+			for j, s := range v.s {
+				v.reward[j] -= m.options.KLCoef * *s.ReferenceKL
+			}
+		}
 		copy(v.learn, v.reward)
 		if m.plan.learn != nil {
 			m.plan.learn(v)
@@ -238,6 +243,9 @@ func (m *Method) results(batch []Group, views []view, dst [][]Result) ([][]Resul
 			r.Reward, r.Dropped, r.Reason = v.reward[k], v.dropped != "", v.why[k]
 			for t, name := range m.plan.terms {
 				r.Terms = append(r.Terms, traces.Term{Name: name, Value: v.terms[t][k]})
+			}
+			if m.options.KLCoef > 0 {
+				r.Terms = append(r.Terms, traces.Term{Name: klTerm, Value: -m.options.KLCoef * *v.s[k].ReferenceKL})
 			}
 			if r.Dropped {
 				r.Reason = v.dropped

@@ -17,7 +17,7 @@ func FromTrace(t *traces.Trace) Sample {
 		ID: t.ID, Formatted: t.Formatted, Truncated: t.Finish == traces.FinishLength, Tokens: int(t.LengthTokens),
 		Chars: charsOf(t), Mode: t.Mode, Turns: int(t.Turns), ToolCalls: len(t.ToolCalls), Entropy: t.Entropy,
 		BudgetScores: t.BudgetScores, Text: t.Text, Segments: t.Segments,
-		PromptTokens: len(t.PromptTokens), BaseLoss: t.BaseLoss,
+		PromptTokens: len(t.PromptTokens), BaseLoss: t.BaseLoss, ReferenceKL: t.ReferenceKL,
 	}
 	switch failed := t.Status == traces.Failed || t.Status == traces.DeadLettered; {
 	case failed:

@@ -61,7 +61,7 @@ func validTrace() *rapid.Generator[Trace] {
 		if n := int32(len(t.Tokens)); n > 1 && rapid.Bool().Draw(rt, "has turns") {
 			score, cut := 0.5, rapid.Int32Range(1, n-1).Draw(rt, "turn")
 			t.TurnRanges = []TurnRange{{Start: 0, End: cut, Score: &score}, {Start: cut, End: n, TextEnd: int32(len(t.Text))}}
-			t.BaseLoss = &score
+			t.BaseLoss, t.ReferenceKL = &score, &score
 		}
 		t.Terms = []Term{{"correctness", 1}, {"length", number.Draw(rt, "length term")}}
 		return t

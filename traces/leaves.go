@@ -78,6 +78,7 @@ var traceLeaves = []leaf[Trace]{
 	{path: "turn_ranges.list.element.text_end", kind: parquet.Int32, set: func(t *Trace, e int, v *values, i int) { grown(&t.TurnRanges, e).TextEnd = v.ints32[i] }},
 	{path: "turn_ranges.list.element.score", kind: parquet.Double, set: func(t *Trace, e int, v *values, i int) { x := v.doubles[i]; grown(&t.TurnRanges, e).Score = &x }},
 	optionalLeaf("base_loss", func(t *Trace) **float64 { return &t.BaseLoss }),
+	optionalLeaf("reference_kl", func(t *Trace) **float64 { return &t.ReferenceKL }),
 }
 
 // timingLeaves lists every column of a timing.

@@ -128,6 +128,9 @@ type Trace struct {
 	// BaseLoss is the mean negative log-likelihood of the trained tokens under the base policy, in
 	// nats; with several turns the largest of theirs. nil where no method asked.
 	BaseLoss *float64 `parquet:"base_loss,optional" json:"base_loss,omitempty"`
+	// ReferenceKL is Σ k(log π - log π_base) over the trained tokens, π the policy that drew them and k
+	// the estimator of the run. nil where no reward asked.
+	ReferenceKL *float64 `parquet:"reference_kl,optional" json:"reference_kl,omitempty"`
 }
 
 // TurnRange is one turn of a response: Tokens[Start:End), what opened it included, and

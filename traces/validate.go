@@ -283,6 +283,9 @@ func (v *validator) turns(t *Trace) {
 	if t.BaseLoss != nil {
 		v.finite("base_loss", *t.BaseLoss)
 	}
+	if t.ReferenceKL != nil {
+		v.finite("reference_kl", *t.ReferenceKL)
+	}
 }
 
 func (v *validator) judgement(t *Trace) {

@@ -178,6 +178,7 @@ func (w *wire) second(t *Trace) {
 		w.optional(&r.Score)
 	})
 	w.optional(&t.BaseLoss)
+	w.optional(&t.ReferenceKL)
 }
 
 // wire appends to buf when encoding and consumes buf when decoding. The first error sticks.

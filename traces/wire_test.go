@@ -141,7 +141,7 @@ func TestTheFirstWireVersionIsStillRead(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	old := bytes.Clone(b[:len(b)-4-2]) // without an empty list and an absent number
+	old := bytes.Clone(b[:len(b)-4-3]) // without an empty list and two absent numbers
 	old[2] = 1
 	got, timing, err := Unmarshal(binary.LittleEndian.AppendUint32(old, crc32.Checksum(old, castagnoli)))
 	if err != nil {

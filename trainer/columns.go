@@ -72,9 +72,12 @@ func known(values []float32) []float32 {
 // divide by it.
 const minBaseLoss = 1e-6
 
-// baseLoss fills Trace.BaseLoss of all traces that have tokens to train on.
-func (t *Trainer) baseLoss(ctx context.Context, rows []traces.Trace) error {
-	if !slices.Contains(t.parts.method.Needs(), "base_loss") {
+// compareToBase fills what a method reads of a trace and only the frozen base policy can tell: the
+// loss under it, and the divergence from it. It is logged, so that rewards follow from the log.
+func (t *Trainer) compareToBase(ctx context.Context, rows []traces.Trace) error {
+	needs := t.parts.method.Needs()
+	wantsLoss, wantsKL := slices.Contains(needs, "base_loss"), slices.Contains(needs, "reference_kl")
+	if !wantsLoss && !wantsKL {
 		return nil
 	}
 	var chosen []*traces.Trace
@@ -89,18 +92,35 @@ func (t *Trainer) baseLoss(ctx context.Context, rows []traces.Trace) error {
 	}
 	values, err := t.improver.columns.reference.Forward(ctx, data)
 	if err != nil {
-		return fmt.Errorf("loss of the responses under the base policy: %w", err)
+		return fmt.Errorf("log-probabilities of the responses under the base policy: %w", err)
 	}
 	for i, x := range chosen {
-		prompt := len(x.PromptTokens)
-		worst := negativeLogLikelihood(values[i][prompt:], data[i].Train[prompt:])
-		for _, r := range x.TurnRanges {
-			worst = max(worst, negativeLogLikelihood(values[i][prompt+int(r.Start):prompt+int(r.End)], data[i].Train[prompt+int(r.Start):prompt+int(r.End)]))
+		base, train := values[i][len(x.PromptTokens):], data[i].Train[len(x.PromptTokens):]
+		if wantsLoss {
+			worst := max(negativeLogLikelihood(base, train), minBaseLoss)
+			for _, r := range x.TurnRanges {
+				worst = max(worst, negativeLogLikelihood(base[r.Start:r.End], train[r.Start:r.End]))
+			}
+			x.BaseLoss = &worst
 		}
-		worst = max(worst, minBaseLoss)
-		x.BaseLoss = &worst
+		if wantsKL {
+			kl := divergence(loss.KL(t.config.Rewards.KL.Kind), x, base, train)
+			x.ReferenceKL = &kl
+		}
 	}
 	return nil
+}
+
+// divergence is Σ k(log π - log π_base) over the trained tokens that a policy drew.
+func divergence(kind loss.KL, x *traces.Trace, base, train []float32) float64 {
+	sum := 0.0
+	for i, w := range train {
+		if w != 0 && x.KindAt(int32(i)) != traces.Forced {
+			value, _ := kind.At(float64(x.LogProbs[i]) - float64(base[i]))
+			sum += value
+		}
+	}
+	return sum
 }
 
 // negativeLogLikelihood is the mean over trained tokens, in nats; 0 of none.

@@ -79,5 +79,6 @@ func (p *parts) known(c configs.Config) (accuracy, tokens, budget bool) {
 
 // needsReference says whether the run asks the frozen base policy for log-probabilities.
 func (p *parts) needsReference() bool {
-	return slices.Contains(p.columns, "reference") || slices.Contains(p.method.Needs(), "base_loss")
+	needs := p.method.Needs()
+	return slices.Contains(p.columns, "reference") || slices.Contains(needs, "base_loss") || slices.Contains(needs, "reference_kl")
 }

@@ -22,9 +22,9 @@ type pairing struct {
 
 // openPairing reads loss.pairs; nil where the loss compares no responses.
 func openPairing(c configs.Config) (*pairing, error) {
-	_, d, err := loss.New(c.Loss.Kind, c.Loss.Params)
-	if err != nil {
-		return nil, nil // said where the loss is opened
+	_, d, _ := loss.New(c.Loss.Kind, c.Loss.Params)
+	if d.Name == "" { // what is wrong with it is said where the loss is opened
+		return nil, nil
 	}
 	compares, imitates := slices.Contains(d.Needs, "group"), c.Loss.Kind == "sft"
 	if !compares && (c.Loss.Pairs == nil || !imitates) {

@@ -197,7 +197,7 @@ func (p *parts) inversions(c configs.Config) []string {
 
 // MethodOptions are the settings of a config's method; the maps are the caller's.
 func MethodOptions(c configs.Config) rewards.Options {
-	o := rewards.Options{Profile: c.Rewards.Profile, Params: maps.Clone(c.Rewards.Params), Advantage: advantageOptions(c.Advantage)}
+	o := rewards.Options{Profile: c.Rewards.Profile, Params: maps.Clone(c.Rewards.Params), Advantage: advantageOptions(c.Advantage), KLCoef: c.Rewards.KL.Coef}
 	if o.Params == nil {
 		o.Params = map[string]any{}
 	}

@@ -73,7 +73,7 @@ func (t *Trainer) step(ctx context.Context) error {
 		return err
 	}
 	clock.lap("collect")
-	if err := t.baseLoss(ctx, batch.rows); err != nil {
+	if err := t.compareToBase(ctx, batch.rows); err != nil {
 		return err
 	}
 	kept, err := reward(t.parts.method, batch.rows, batch.unmixed, t.updateGroups())

@@ -288,3 +288,31 @@ func TestAMethodIsRefusedWhatItsRunCannotGive(t *testing.T) {
 		})
 	}
 }
+
+func TestTheDivergenceFromTheBasePolicyCanBeTakenFromTheReward(t *testing.T) {
+	t.Parallel()
+	for _, kind := range []string{"k1", "k3"} {
+		rows, _ := runAndRead(t, little(t, "grpo", "rewards.kl.coef=0.05", "rewards.kl.kind="+kind, "optimizer.learning_rate=0.003", "optimizer.warmup_steps=0"))
+		away := 0
+		for i := range rows {
+			x := &rows[i]
+			right := 0.0
+			if x.Verdict == traces.Right {
+				right = 1
+			}
+			switch {
+			case x.ReferenceKL == nil || math.Abs(x.Reward-(right-0.05**x.ReferenceKL)) > 1e-12 || x.Terms[1].Name != "reference_kl":
+				t.Errorf("%s: divergence %v, reward %v, terms %v", x.ID, x.ReferenceKL, x.Reward, x.Terms)
+			case x.Step == 1 && math.Abs(*x.ReferenceKL) > 1e-3:
+				t.Errorf("%s was drawn from the base policy, its divergence is %v", x.ID, *x.ReferenceKL)
+			case kind == "k3" && *x.ReferenceKL < 0:
+				t.Errorf("%s: k3 gives %v", x.ID, *x.ReferenceKL)
+			case math.Abs(*x.ReferenceKL) > 0.01:
+				away++
+			}
+		}
+		if away == 0 {
+			t.Error("the policy never left the base")
+		}
+	}
+}

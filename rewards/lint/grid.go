@@ -84,7 +84,7 @@ func (g *Grid) sample(p probe, id string) rewards.Sample {
 	}
 	s := rewards.Sample{
 		ID: id, Correct: &right, Formatted: true, Truncated: p.truncated, Tokens: p.tokens, Chars: 4 * p.tokens, Mode: p.mode, Turns: 1,
-		ToolCalls: p.calls, Entropy: &entropy, BaseLoss: &loss, Precision: &share, Recall: &share, Payoff: &payoff,
+		ToolCalls: p.calls, Entropy: &entropy, BaseLoss: &loss, ReferenceKL: new(float64), Precision: &share, Recall: &share, Payoff: &payoff,
 		ResponseWords: p.tokens / 2, ReasoningChars: 2 * p.tokens, OutputWords: p.tokens, Text: "a text",
 		BudgetScores: make([]float64, len(g.Budgets)),
 	}

@@ -193,6 +193,9 @@ var sampleFields = []sampleField{
 	{"label", 0, false, func(x *decoder, n *node, key string, s *rewards.Sample) error { return x.text(n, key, &s.Label) }},
 	{"score", 0, false, func(x *decoder, n *node, key string, s *rewards.Sample) error { return x.number(n, key, &s.Score) }},
 	{"base_loss", rewards.FieldBaseLoss, false, func(x *decoder, n *node, key string, s *rewards.Sample) error { return x.number(n, key, &s.BaseLoss) }},
+	{"reference_kl", rewards.FieldReferenceKL, false, func(x *decoder, n *node, key string, s *rewards.Sample) error {
+		return x.number(n, key, &s.ReferenceKL)
+	}},
 	{"precision", rewards.FieldPrecision, false, func(x *decoder, n *node, key string, s *rewards.Sample) error {
 		return x.number(n, key, &s.Precision)
 	}},
