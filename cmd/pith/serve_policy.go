@@ -79,9 +79,7 @@ func versionOfCheckpoint(dir string) string { return filepath.Base(filepath.Dir(
 // complete reads what stands beside the weights of the base policy: the tokens that end a sequence,
 // and the chat template. A template that pith does not know is none: chats are then refused.
 func (p *served) complete(base string) error {
-	if id := p.weights.Config.EOS; id >= 0 {
-		p.eos = []int32{id}
-	}
+	p.eos = p.weights.Config.Ends()
 	if strings.HasPrefix(base, "builtin:") {
 		return nil
 	}

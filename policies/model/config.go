@@ -38,6 +38,24 @@ type Config struct {
 	BOS              int32   `json:"bos"`            // -1 where there is none
 	EOS              int32   `json:"eos"`
 	PAD              int32   `json:"pad"`
+	MoreEOS          Ends    `json:"more_eos,omitzero"` // tokens beside EOS that end a text
+}
+
+// MaxEnds is the largest number of tokens that end a text.
+const MaxEnds = 8
+
+// Ends is a short list of tokens, of a fixed size so that a [Config] can be compared.
+type Ends struct {
+	N   int                `json:"n"`
+	IDs [MaxEnds - 1]int32 `json:"ids"` // the first N count
+}
+
+// Ends lists every token that ends a text, EOS first.
+func (c Config) Ends() []int32 {
+	if c.EOS < 0 {
+		return nil
+	}
+	return append([]int32{c.EOS}, c.MoreEOS.IDs[:c.MoreEOS.N]...)
 }
 
 // QueryDim is the width of all query heads together, the input of the output projection.
@@ -107,6 +125,15 @@ func (c Config) Validate() error {
 	}{{"bos", c.BOS}, {"eos", c.EOS}, {"pad", c.PAD}} {
 		if t.id < -1 || int(t.id) >= c.VocabSize {
 			bad("%s token %d is outside the vocabulary of %d (-1 means none)", t.name, t.id, c.VocabSize)
+		}
+	}
+	if n := c.MoreEOS.N; n < 0 || n >= MaxEnds || n > 0 && c.EOS < 0 {
+		bad("more_eos has %d tokens beside eos %d, want at most %d, and none without an eos", n, c.EOS, MaxEnds-1)
+	} else {
+		for i, id := range c.MoreEOS.IDs {
+			if i < n && (id < 0 || int(id) >= c.VocabSize) || i >= n && id != 0 {
+				bad("more_eos token %d is outside the vocabulary of %d, or beyond the %d that count", id, c.VocabSize, n)
+			}
 		}
 	}
 	if sized {

@@ -145,6 +145,26 @@ func TestHalfPrecisionRefusesWhatItCannotHold(t *testing.T) {
 	}
 }
 
+func TestEveryEndSurvivesSaving(t *testing.T) {
+	c := llama
+	c.MoreEOS = Ends{2, [7]int32{5, 9}}
+	dir := t.TempDir()
+	if err := counted(c).Save(dir); err != nil {
+		t.Fatal(err)
+	}
+	got, err := LoadConfig(dir)
+	if err != nil || got != c {
+		t.Errorf("got %+v (%v), want %+v", got, err, c)
+	}
+	if diff := cmp.Diff([]int32{2, 5, 9}, got.Ends()); diff != "" {
+		t.Errorf("ends (-want +got):\n%s", diff)
+	}
+	c.EOS = -1
+	if err := c.Validate(); err == nil || !strings.Contains(err.Error(), "none without an eos") {
+		t.Errorf("error is %v", err)
+	}
+}
+
 func TestStretchedRopeSurvivesSaving(t *testing.T) {
 	for _, r := range []Rope{{Type: RopeLinear, Factor: 2.5}, {RopeLlama3, 32, 1, 4, 8192}} {
 		c := llama
@@ -307,7 +327,10 @@ func TestForeignConfigsAreUnderstood(t *testing.T) {
 		err    string
 	}{
 		{"class defaults", base, func(*Config) {}, ""},
-		{"a list of ends", with("eos_token_id", []int{5, 6}, "bos_token_id", nil), func(c *Config) { c.EOS, c.BOS = 5, -1 }, ""},
+		{"a list of ends", with("eos_token_id", []int{5, 6}, "bos_token_id", nil), func(c *Config) { c.EOS, c.BOS, c.MoreEOS = 5, -1, Ends{1, [7]int32{6}} }, ""},
+		{"too many ends", with("eos_token_id", []int{1, 2, 3, 4, 5, 6, 7, 8, 9}), nil, "more than 8 tokens end a text"},
+		{"an end outside the vocabulary", with("eos_token_id", []int{1, 32}), nil, "more_eos token 32 is outside"},
+		{"one end twice", with("eos_token_id", []int{5, 5}), func(c *Config) { c.EOS = 5 }, ""},
 		{"rope of transformers 4", with("rope_theta", 5e5, "rope_scaling", nil), func(c *Config) { c.RopeTheta = 5e5 }, ""},
 		{"rope of transformers 5", with("rope_parameters", map[string]any{"rope_type": "default", "rope_theta": 7}), func(c *Config) { c.RopeTheta = 7 }, ""},
 		{"grouped heads", with("num_key_value_heads", 2, "head_dim", 8), func(c *Config) { c.NumKVHeads, c.HeadDim = 2, 8 }, ""},

@@ -62,11 +62,11 @@ func (h *hfRope) rope() Rope {
 	return r
 }
 
-// hfToken is a token id: a number, null, or (eos only, in practice) a list, of which the first
-// counts.
+// hfToken is a token id: a number, null, or (eos only, in practice) a list.
 type hfToken struct {
-	ID  int32 // -1 for null
-	Set bool  // the key was there
+	ID   int32   // -1 for null; the first of a list
+	More []int32 // the rest of a list
+	Set  bool    // the key was there
 }
 
 func (t *hfToken) UnmarshalJSON(b []byte) error {
@@ -82,14 +82,32 @@ func (t *hfToken) UnmarshalJSON(b []byte) error {
 		return fmt.Errorf("a token id is a number, null or a list of numbers, not %s", b)
 	}
 	if len(list) > 0 {
-		t.ID = list[0]
+		t.ID, t.More = list[0], list[1:]
 	}
 	return nil
+}
+
+// ends is More without repetitions.
+func (t hfToken) ends() (e Ends, err error) {
+	for _, id := range t.More {
+		switch {
+		case id == t.ID || slices.Contains(e.IDs[:e.N], id):
+		case e.N == len(e.IDs):
+			return e, fmt.Errorf("more than %d tokens end a text", MaxEnds)
+		default:
+			e.IDs[e.N] = id
+			e.N++
+		}
+	}
+	return e, nil
 }
 
 func (t hfToken) MarshalJSON() ([]byte, error) {
 	if t.ID < 0 {
 		return []byte("null"), nil
+	}
+	if len(t.More) > 0 {
+		return json.Marshal(append([]int32{t.ID}, t.More...))
 	}
 	return json.Marshal(t.ID)
 }
@@ -109,7 +127,7 @@ func (c Config) MarshalHF(torchDType string) ([]byte, error) {
 		VocabSize: c.VocabSize, HiddenSize: c.HiddenSize, Intermediate: c.IntermediateSize,
 		Layers: c.NumLayers, Heads: c.NumHeads, KVHeads: &c.NumKVHeads, HiddenAct: &act,
 		MaxPositions: c.MaxContext, Eps: &c.RMSNormEps, RopeTheta: &c.RopeTheta, Tie: c.TieEmbeddings,
-		BOS: hfToken{ID: c.BOS}, EOS: hfToken{ID: c.EOS}, PAD: hfToken{ID: c.PAD},
+		BOS: hfToken{ID: c.BOS}, EOS: hfToken{ID: c.EOS, More: c.MoreEOS.IDs[:c.MoreEOS.N]}, PAD: hfToken{ID: c.PAD},
 		TorchDType: torchDType, UseCache: &yes,
 	}
 	switch c.Arch {
@@ -168,6 +186,10 @@ func ParseHF(text []byte) (Config, error) {
 		if t.from.Set {
 			*t.to = t.from.ID
 		}
+	}
+	var err error
+	if c.MoreEOS, err = h.EOS.ends(); err != nil {
+		return Config{}, fmt.Errorf("config.json: %w", err)
 	}
 	if err := c.Validate(); err != nil {
 		return Config{}, fmt.Errorf("config.json: %w", err)
