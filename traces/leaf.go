@@ -140,8 +140,8 @@ func (l *leaf[T]) readChunk(chunk parquet.ColumnChunk, maxRep, maxDef int, rows 
 			return err
 		}
 		reps, defs := page.RepetitionLevels(), page.DefinitionLevels()
-		switch {
-		case maxDef == 0: // a value in every row
+		switch maxDef {
+		case 0: // a value in every row
 			if row+v.n >= len(rows) {
 				return fmt.Errorf("more values than the %d rows", len(rows))
 			}

@@ -104,19 +104,24 @@ func Read(run *traces.Run) (d *Data, errs []error) {
 func (d *Data) manifest(dir string) error {
 	path := filepath.Join(dir, traces.ManifestFile)
 	text, err := os.ReadFile(path)
-	if err != nil && !errors.Is(err, fs.ErrNotExist) {
+	if errors.Is(err, fs.ErrNotExist) { // nothing is known of the settings
+		text, err = []byte("{}"), nil
+	}
+	if err != nil {
 		return err
 	}
-	d.ID = fmt.Sprintf("%016x%016x", fnv(text, 1), fnv(text, 2))
-	if err != nil {
-		return nil // nothing is known of the settings
-	}
+	// What a run keeps when it is resumed or moved, so that its export goes on where it was.
+	identity := []byte(filepath.Base(dir))
+	defer func() { d.ID = fmt.Sprintf("%016x%016x", fnv(identity, 1), fnv(identity, 2)) }()
 	var m map[string]any
 	if err := json.Unmarshal(text, &m); err != nil {
 		return fmt.Errorf("%s is damaged: %w", path, err)
 	}
 	if name, ok := m["run"].(string); ok && name != "" {
 		d.Run = name
+	}
+	if m["hash"] != nil {
+		identity = fmt.Appendf(nil, "%v %v %v", m["run"], m["hash"], m["seed"])
 	}
 	d.flatten("", m["config"])
 	for _, name := range []string{"seed", "version", "dataset", "hash"} {

@@ -140,8 +140,12 @@ func Import(dir string, files []string, o Options) (*Summary, error) {
 	if o.PerStep <= 0 {
 		o.PerStep = 1024
 	}
-	if o.Decoding == "" {
+	switch o.Decoding {
+	case "":
 		o.Decoding = "sampled"
+	case "sampled", "greedy":
+	default:
+		return nil, fmt.Errorf("import: no decoding %q; a report knows sampled and greedy", o.Decoding)
 	}
 	parent := filepath.Dir(filepath.Clean(dir))
 	if err := os.MkdirAll(parent, 0o755); err != nil {
@@ -151,7 +155,7 @@ func Import(dir string, files []string, o Options) (*Summary, error) {
 	if err != nil {
 		return nil, fmt.Errorf("import: %w", err)
 	}
-	defer os.RemoveAll(work)
+	defer func() { _ = os.RemoveAll(work) }() // nothing is there after the rename
 	im := &importer{o: &o, dir: work, summary: &Summary{LengthRule: rule.Name + ": " + rule.About, Temperature: o.Temperature, Price: o.Price, Prices: o.Prices}}
 	im.builder = builder{&o, rule, im.summary}
 	for _, file := range files {

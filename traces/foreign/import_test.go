@@ -254,6 +254,7 @@ func TestImportRefusesADirectoryInUseAndUnknownNames(t *testing.T) {
 	}{
 		{"in use", dir, "is not empty; name a directory that is new", Options{}},
 		{"format", fresh, `no format "openrlhf"; known: trl, verl, prime-rl, groups, gsm8k-solutions, auto`, Options{Format: "openrlhf"}},
+		{"decoding", fresh, `no decoding "beam"; a report knows sampled and greedy`, Options{Decoding: "beam"}},
 		{"rule", fresh, `no counting rule "bpe"; known: pieces, words, bytes/4`, Options{Count: "bpe"}},
 		{"target", fresh, `no field "answer" can be mapped; they are step, group`, Options{Fields: map[string]string{"answer": "gts"}}},
 	} {
