@@ -20,11 +20,16 @@ func (s *Server) admit(n int) (release func(), err error) {
 	case s.admitted+n > s.o.MaxSequences:
 		return nil, &problem{status: http.StatusTooManyRequests, msg: "too many sequences are waiting; send the request again later"}
 	}
+	if s.admitted == 0 {
+		s.empty = make(chan struct{})
+	}
 	s.admitted += n
 	return func() {
 		s.mu.Lock()
-		s.admitted -= n
-		s.mu.Unlock()
+		defer s.mu.Unlock()
+		if s.admitted -= n; s.admitted == 0 {
+			close(s.empty)
+		}
 	}, nil
 }
 
@@ -33,15 +38,14 @@ func (s *Server) admit(n int) (release func(), err error) {
 func (s *Server) enter(ctx context.Context, model string, r *running) (p *policy, actx context.Context, leave func(), err error) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	for s.paused && r.ended == nil {
-		if s.draining {
-			r.ended = errGone
-			break
-		}
+	for s.paused && r.ended == nil && !s.draining {
 		s.waitLocked(ctx, r)
 		if ctx.Err() != nil {
 			return nil, nil, nil, context.Cause(ctx)
 		}
+	}
+	if r.ended == nil && (s.cut || s.paused) { // no resume will come any more
+		r.ended = errGone
 	}
 	if p, err = s.findLocked(model); err != nil {
 		return nil, nil, nil, err
@@ -171,24 +175,23 @@ func (s *Server) endLocked(cause error, chosen func(*running) bool) int {
 
 // Drain refuses new requests and waits for those under way; where ctx ends first, they are ended.
 func (s *Server) Drain(ctx context.Context) error {
-	everything := func(*running) bool { return true }
 	s.mu.Lock()
 	s.draining = true
 	if s.paused { // what is held back will see no resume
 		s.endLocked(errGone, func(r *running) bool { return r.wake != nil })
 	}
-	idle := s.idle
+	empty := s.empty
 	s.mu.Unlock()
 	select {
-	case <-idle:
+	case <-empty:
 		return nil
 	case <-ctx.Done():
 	}
 	s.mu.Lock()
-	s.endLocked(errGone, everything)
-	idle = s.idle
+	s.cut = true
+	s.endLocked(errGone, func(*running) bool { return true })
 	s.mu.Unlock()
-	<-idle
+	<-empty
 	return context.Cause(ctx)
 }
 

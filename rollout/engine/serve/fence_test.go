@@ -248,6 +248,25 @@ func TestClosingEndsWhatRuns(t *testing.T) {
 	f.until("nothing runs", func(running, waiting int) bool { return running+waiting == 0 })
 }
 
+func TestDrainingEndsWhatAPauseHoldsBack(t *testing.T) {
+	f := start(t, 0)
+	f.must("POST", "/pause", "")
+	status := make(chan int, 1)
+	go func() {
+		s, _ := f.send(t.Context(), "POST", "/v1/completions", `{"prompt":[1]}`)
+		status <- s
+	}()
+	for !strings.Contains(f.must("GET", "/metrics", ""), "vllm:num_requests_waiting{model_name=\"small\"} 1\n") {
+		time.Sleep(time.Millisecond)
+	}
+	if err := f.server.Drain(t.Context()); err != nil {
+		t.Error(err)
+	}
+	if s := <-status; s != http.StatusServiceUnavailable {
+		t.Errorf("status %d, want 503", s)
+	}
+}
+
 func TestServeStopsGracefully(t *testing.T) {
 	f := start(t, 4096)
 	ctx, stop := context.WithCancel(t.Context())

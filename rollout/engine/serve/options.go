@@ -134,10 +134,12 @@ type Server struct {
 	admitted int                   // sequences admitted
 	running  map[*running]struct{} // attempts under way
 	waiting  map[*running]struct{} // held back by a pause
+	empty    chan struct{}         // closed while nothing is admitted
 	idle     chan struct{}         // closed while nothing runs
 	paused   bool
 	resumed  chan struct{} // closed at resume
 	draining bool
+	cut      bool // nothing is to be begun any more
 
 	update  staged
 	loading chan struct{} // holds a token: one change of weights at a time
@@ -157,7 +159,7 @@ func New(o Options) (*Server, error) {
 	s := &Server{
 		o: o, caps: caps, special: specials(o), started: time.Now(),
 		names:   map[string]*policy{},
-		running: map[*running]struct{}{}, waiting: map[*running]struct{}{}, idle: closedChannel(), resumed: closedChannel(),
+		running: map[*running]struct{}{}, waiting: map[*running]struct{}{}, idle: closedChannel(), empty: closedChannel(), resumed: closedChannel(),
 		loading: make(chan struct{}, 1),
 	}
 	s.names[o.Model] = &policy{name: o.Model, ref: o.Base, label: o.BaseVersion, path: o.ModelPath}
