@@ -2,6 +2,7 @@ package trainer
 
 import (
 	"math"
+	"os"
 	"path/filepath"
 	"slices"
 	"strings"
@@ -314,5 +315,39 @@ func TestTheDivergenceFromTheBasePolicyCanBeTakenFromTheReward(t *testing.T) {
 		if away == 0 {
 			t.Error("the policy never left the base")
 		}
+	}
+}
+
+func TestTheConfigsOfTheStrategiesPageWork(t *testing.T) {
+	page, err := os.ReadFile(filepath.Join("..", "docs", "strategies.md"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	blocks := strings.Split(string(page), "```yaml\n")[1:]
+	if len(blocks) < 10 {
+		t.Fatalf("the page has %d configs", len(blocks))
+	}
+	for i, block := range blocks {
+		text, _, _ := strings.Cut(block, "```")
+		path := filepath.Join(t.TempDir(), "config.yaml")
+		if err := os.WriteFile(path, []byte(text), 0o600); err != nil {
+			t.Fatal(err)
+		}
+		c, err := configs.Load(configs.Sources{Presets: []string{"quickstart"}, Files: []string{path}, Set: []string{
+			"run.steps=1", "rollout.prompts_per_step=2", "rollout.samples_per_prompt=4", "rollout.max_tokens=40", "loss.mini_batches=1",
+			"eval.every=0", "eval.final_problems=4", "eval.greedy=false", "log.report=false", "rewards.allow_inversions=[laser]",
+		}})
+		if err != nil {
+			t.Errorf("config %d: %v\n%s", i+1, err, text)
+			continue
+		}
+		if err := Check(c); err != nil {
+			t.Errorf("config %d: %v\n%s", i+1, err, text)
+			continue
+		}
+		if testing.Short() && i%5 != 0 {
+			continue
+		}
+		trained(t, c, filepath.Join(t.TempDir(), "run"))
 	}
 }
