@@ -9,17 +9,17 @@ import (
 	"os"
 	"slices"
 	"strings"
+	"sync"
 	"time"
 
 	"pith/configs"
 	"pith/policies/model"
 	"pith/rollout/engine"
+	"pith/rollout/engine/dialect"
 	"pith/rollout/engine/fleet"
-	"pith/rollout/engine/llamacpp"
 	"pith/rollout/engine/local"
-	"pith/rollout/engine/sglang"
+	"pith/rollout/engine/probe"
 	"pith/rollout/engine/sim"
-	"pith/rollout/engine/vllm"
 	"pith/rollout/engine/wire"
 	"pith/trainer/learner"
 )
@@ -51,7 +51,7 @@ func OpenEngine(c configs.Config, shape model.Config, log *slog.Logger) (*Engine
 	if e.Kind == configs.EngineSim {
 		replicas, err = simulated(c, shape.VocabSize, most)
 	} else {
-		replicas, err = connect(e, shape.VocabSize, e.MaxContext)
+		replicas, err = connect(e, shape.VocabSize)
 	}
 	var f *fleet.Fleet
 	if err == nil {
@@ -79,8 +79,31 @@ func fleetOptions(e configs.Engine, log *slog.Logger) fleet.Options {
 	}
 }
 
-// connect makes a replica for every URL.
-func connect(e configs.Engine, vocab, maxContext int) ([]fleet.Replica, error) {
+// connect makes a replica for every URL. Nothing is sent yet.
+func connect(e configs.Engine, vocab int) ([]fleet.Replica, error) {
+	options, err := serverOptions(e, vocab)
+	if err != nil {
+		return nil, err
+	}
+	var out []fleet.Replica
+	for _, o := range options {
+		s, _, err := dialect.Open(context.Background(), e.Kind, o) // of a named kind: it asks nothing
+		if err != nil {
+			return out, err
+		}
+		name := strings.TrimRight(strings.TrimPrefix(strings.TrimPrefix(o.URL, "http://"), "https://"), "/")
+		r := fleet.Replica{Name: name, Sampler: s, Observer: s}
+		if e.Publish != "none" {
+			r.Publisher, _ = s.(engine.Publisher)
+			r.Fencer, _ = s.(engine.Fencer)
+		}
+		out = append(out, r)
+	}
+	return out, nil
+}
+
+// serverOptions are how each server is reached.
+func serverOptions(e configs.Engine, vocab int) ([]wire.Options, error) {
 	key, err := secret("engine.api_key_env", e.APIKeyEnv)
 	if err != nil {
 		return nil, err
@@ -89,42 +112,61 @@ func connect(e configs.Engine, vocab, maxContext int) ([]fleet.Replica, error) {
 	if err != nil {
 		return nil, err
 	}
-	publish, _ := time.ParseDuration(e.PublishTimeout)
-	var base engine.PolicyRef
-	if e.Publish == "none" {
-		base = engine.PolicyRef{ID: policyName(0)} // what the servers serve is what is evaluated
+	publish, _ := time.ParseDuration(e.PublishTimeout) // validated
+	o := wire.Options{
+		Model: e.Model, APIKey: key, AdminKey: admin, Vocab: vocab, MaxContext: e.MaxContext, Stream: e.Stream,
+		MaxInFlight: max(e.MostInFlight, 64), LoadTimeout: publish,
 	}
-	var out []fleet.Replica
+	if e.Publish == "none" {
+		o.Base = engine.PolicyRef{ID: policyName(0)} // what the servers serve is what is evaluated
+	}
+	var out []wire.Options
 	for _, url := range e.URLs {
-		s, err := dial(e.Kind, wire.Options{
-			URL: url, Model: e.Model, APIKey: key, AdminKey: admin, Vocab: vocab, MaxContext: maxContext, Stream: e.Stream,
-			MaxInFlight: max(e.MostInFlight, 64), LoadTimeout: publish, Base: base,
-		})
-		if err != nil {
-			return out, err
-		}
-		r := fleet.Replica{Name: strings.TrimRight(strings.TrimPrefix(strings.TrimPrefix(url, "http://"), "https://"), "/"), Sampler: s}
-		if e.Publish != "none" {
-			r.Publisher, _ = s.(engine.Publisher)
-			r.Fencer, _ = s.(engine.Fencer)
-		}
-		r.Observer, _ = s.(engine.Observer)
-		out = append(out, r)
+		o.URL = url
+		out = append(out, o)
 	}
 	return out, nil
 }
 
-// dial makes the adapter of a dialect. Nothing is sent yet.
-func dial(kind string, o wire.Options) (engine.Sampler, error) {
-	switch kind {
-	case "vllm":
-		return vllm.New(o)
-	case "sglang":
-		return sglang.New(o)
-	case "llamacpp":
-		return llamacpp.New(o)
+// probed asks every server what holds of it, and refuses one that lacks what the run needs.
+func probed(ctx context.Context, c configs.Config, shape model.Config) ([]probe.Report, error) {
+	if !c.Engine.Remote() {
+		return nil, nil
 	}
-	return nil, fmt.Errorf("kind %q has no adapter", kind)
+	options, err := serverOptions(c.Engine, shape.VocabSize)
+	if err != nil {
+		return nil, err
+	}
+	r := c.Rollout
+	needs := probe.Needs{
+		Train:   c.Run.Steps > 0,
+		Params:  engine.Params{MaxTokens: r.MaxTokens, Temperature: r.Temperature, TopP: r.TopP, TopK: r.TopK, MinP: r.MinP},
+		Context: r.MaxTokens,
+	}
+	if r.Temperature != 1 && needs.Train {
+		needs.Kind = engine.LogprobTempered
+	}
+	switch c.Engine.Publish {
+	case "lora":
+		needs.Publish = []engine.ArtifactKind{engine.ArtifactLoRADir}
+	case "full":
+		needs.Publish = []engine.ArtifactKind{engine.ArtifactModelDir}
+	}
+	out := make([]probe.Report, len(options))
+	errs := make([]error, len(options))
+	var wg sync.WaitGroup
+	for i, o := range options {
+		wg.Go(func() {
+			if out[i], errs[i] = probe.Run(ctx, probe.Target{Options: o, Dialect: c.Engine.Kind}); errs[i] == nil {
+				errs[i] = probe.Require(out[i], needs)
+			}
+			if errs[i] != nil {
+				errs[i] = fmt.Errorf("engine.urls: %s: %w", o.URL, errs[i])
+			}
+		})
+	}
+	wg.Wait()
+	return out, errors.Join(errs...)
 }
 
 // secret reads a key from the environment.

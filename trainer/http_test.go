@@ -90,7 +90,7 @@ func TestARunOverHTTPIsTheRunInProcess(t *testing.T) {
 				t.Errorf("the runs differ (-in process +over HTTP):\n%.2000s", diff)
 			}
 			m, err := ReadManifest(dir)
-			if err != nil || !m.Engine.Exact || !m.Engine.Seeded {
+			if err != nil || !m.Engine.Exact || !m.Engine.Seeded || len(m.Probes) != len(urls) {
 				t.Errorf("manifest: %+v, %v", m.Engine, err)
 			}
 		})

@@ -13,6 +13,7 @@ import (
 	"pith/configs"
 	"pith/policies/kernel"
 	"pith/rollout/engine"
+	"pith/rollout/engine/probe"
 	"pith/traces"
 )
 
@@ -33,7 +34,9 @@ type Manifest struct {
 	Base       string             `json:"base_digest"` // of the base policy's tensors
 	Parameters int64              `json:"parameters"`
 	Engine     engine.SamplerCaps `json:"engine"`
-	Config     configs.Config     `json:"config"`
+	// Probes are what was found of each server, in the order of engine.urls.
+	Probes []probe.Report `json:"probes,omitempty"`
+	Config configs.Config `json:"config"`
 }
 
 // Arithmetic names the summation order and polynomials of the local engine and learner.

@@ -127,6 +127,9 @@ func (t *Trainer) makeParts(ctx context.Context) error {
 		return err
 	}
 	t.manifest.Engine = caps
+	if t.manifest.Probes, err = probed(ctx, c, p.weights.Config); err != nil {
+		return err
+	}
 	if t.exporter, err = newExporter(c, p.weights, t.log0()); err != nil {
 		return err
 	}
