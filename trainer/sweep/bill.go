@@ -179,10 +179,7 @@ func (b Bill) Lines() []string {
 		line(r.arm, strings.Join(r.seeds, " "), r.bill)
 	}
 	line("total", b.Total.Arm, b.Total)
-	for _, text := range b.Basis {
-		out = append(out, text)
-	}
-	return append(out, b.StopRule)
+	return append(append(out, b.Basis...), b.StopRule)
 }
 
 func optional[T any](v *T, format string) string {
