@@ -231,6 +231,23 @@ func TestHardCapsAreReadFromTheRecordedResponses(t *testing.T) {
 	}
 }
 
+func TestUnequalEvaluationsAreNamedFirst(t *testing.T) {
+	in := sample(t, 1)
+	path := filepath.Join(in.Runs[1].Dir, traces.ManifestFile)
+	c := configs.Default()
+	c.Eval.MaxTokens = 77
+	text, err := json.Marshal(map[string]any{"config": c})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := os.WriteFile(path, text, 0o600); err != nil {
+		t.Fatal(err)
+	}
+	if r := compare(t, in); !strings.HasPrefix(r.Sentences[0], "Not like with like: short was evaluated at another temperature or token limit than grpo") {
+		t.Error(r.Sentences[0])
+	}
+}
+
 func TestARunThatCannotBeReadIsNamedAndTheRestIsCompared(t *testing.T) {
 	in := sample(t, 2)
 	in.Runs[0].Dir = filepath.Join(t.TempDir(), "gone")

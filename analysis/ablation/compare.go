@@ -85,7 +85,7 @@ type table struct {
 
 // newTable gathers the arms under one way of decoding; ok is false where no run has it.
 func newTable(in Input, runs []*loaded, decoding string) (*table, bool) {
-	t := &table{Table: Table{Decoding: decoding}}
+	t := &table{Table: Table{Decoding: decoding, Unlike: []string{}}}
 	numbers := numbering{}
 	index := map[string]int{}
 	bases := map[uint64]*loaded{} // whose step-0 evaluation stands for the untrained policy of a seed
@@ -98,6 +98,9 @@ func newTable(in Input, runs []*loaded, decoding string) (*table, bool) {
 		if t.Problems == 0 {
 			t.Temperature, t.Problems, t.Limit = final.Temperature, int(final.Problems), l.limit
 			t.Budgets = budgetGrid(l.limit)
+		}
+		if (final.Temperature != t.Temperature || l.limit != t.Limit) && !slices.Contains(t.Unlike, l.Arm) {
+			t.Unlike = append(t.Unlike, l.Arm)
 		}
 		i, known := index[l.Arm]
 		if !known {

@@ -59,7 +59,8 @@ type Table struct {
 	Limit       float64  `json:"token_limit"` // of the evaluation
 	Budgets     []int    `json:"budgets"`     // grid of the accuracy-budget curves
 	Rows        []Row    `json:"rows"`
-	Front       []string `json:"front"` // by rising tokens
+	Unlike      []string `json:"unlike"` // arms that were evaluated at another temperature or token limit
+	Front       []string `json:"front"`  // by rising tokens
 	Hypervolume float64  `json:"hypervolume"`
 	Pairs       []Pair   `json:"pairs"` // every two trained arms
 }

@@ -12,7 +12,11 @@ import (
 // words says in plain sentences what the comparison shows and what it cannot.
 func (r *Report) words() []string {
 	t := &r.Tables[0]
-	out := []string{r.frontWords(t)}
+	var out []string
+	if len(t.Unlike) > 0 {
+		out = append(out, fmt.Sprintf("Not like with like: %s evaluated at another temperature or token limit than %s; set eval.temperature and eval.max_tokens in the sweep's base.", were(t.Unlike), t.first()))
+	}
+	out = append(out, r.frontWords(t))
 	out = append(out, r.referenceWords(t)...)
 	out = append(out, r.hardLimitWords(t)...)
 	out = append(out, r.closestWords(t)...)
@@ -23,6 +27,23 @@ func (r *Report) words() []string {
 		out = append(out, fmt.Sprintf("%s stopped by the rule and not compared: %s.", plural(len(r.Stopped), "run was", "runs were"), list(runNames(r.Stopped))))
 	}
 	return slices.DeleteFunc(out, func(s string) bool { return s == "" })
+}
+
+func were(names []string) string {
+	if len(names) == 1 {
+		return names[0] + " was"
+	}
+	return list(names) + " were"
+}
+
+// first is the arm whose evaluation the table's head describes.
+func (t *Table) first() string {
+	for i := range t.Rows {
+		if t.Rows[i].Kind == Arm || t.Rows[i].Kind == Baseline {
+			return t.Rows[i].Name
+		}
+	}
+	return "the first"
 }
 
 func (r *Report) frontWords(t *Table) string {
