@@ -12,6 +12,7 @@ import (
 	"runtime"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"syscall"
 	"testing"
 	"time"
@@ -179,7 +180,8 @@ func benchRequest(i int) engine.SampleRequest {
 }
 
 // BenchmarkRequest measures what one request costs on the client's side: writing it, HTTP over a
-// kept connection, reading 512 tokens with log-probabilities, checking them.
+// kept connection, reading 512 tokens with log-probabilities, checking them; 64 at a time, as a worker
+// sends them.
 func BenchmarkRequest(b *testing.B) {
 	for name := range sampling {
 		b.Run(name, func(b *testing.B) {
@@ -192,12 +194,47 @@ func BenchmarkRequest(b *testing.B) {
 				b.Fatal(err)
 			}
 			b.ReportAllocs()
+			b.SetParallelism(32)
+			b.ResetTimer()
 			began := processor()
-			for i := 0; b.Loop(); i++ {
-				if _, err := e.Sample(b.Context(), benchRequest(i)); err != nil {
-					b.Fatal(err)
+			var next atomic.Int64
+			b.RunParallel(func(p *testing.PB) {
+				for p.Next() {
+					if _, err := e.Sample(b.Context(), benchRequest(int(next.Add(1)))); err != nil {
+						b.Error(err)
+						return
+					}
 				}
-			}
+			})
+			b.ReportMetric(float64((processor()-began).Microseconds())/float64(b.N), "cpu-µs/op")
+		})
+	}
+}
+
+// BenchmarkBareHTTP is what net/http alone costs for the same bytes: a request, and reading the answer
+// into nothing.
+func BenchmarkBareHTTP(b *testing.B) {
+	for name, route := range sampling {
+		b.Run(name, func(b *testing.B) {
+			url := serveCanned(b, 0) + route
+			client := &http.Client{Transport: &http.Transport{MaxIdleConnsPerHost: 64, DisableCompression: true}}
+			defer client.CloseIdleConnections()
+			body := strings.Repeat("1000,", 128)
+			b.ReportAllocs()
+			b.SetParallelism(32)
+			b.ResetTimer()
+			began := processor()
+			b.RunParallel(func(p *testing.PB) {
+				for p.Next() {
+					resp, err := client.Post(url, "application/json", strings.NewReader(body))
+					if err != nil {
+						b.Error(err)
+						return
+					}
+					_, _ = io.Copy(io.Discard, resp.Body)
+					_ = resp.Body.Close()
+				}
+			})
 			b.ReportMetric(float64((processor()-began).Microseconds())/float64(b.N), "cpu-µs/op")
 		})
 	}

@@ -225,12 +225,16 @@ func (a *answer) read(c *wire.Client, op string, body []byte) error {
 }
 
 func (a *answer) probability(s *wire.Scanner) {
-	s.Fields(func(key []byte) {
+	seen := 0
+	s.FieldsUntil(func(key []byte) bool {
 		switch string(key) {
 		case "id":
 			a.ids = append(a.ids, int32(s.Int()))
+			seen++
 		case "logprob":
 			a.logprobs = append(a.logprobs, s.Float32())
+			seen++
 		}
+		return seen == 2
 	})
 }

@@ -9,6 +9,7 @@ package openai
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"math"
 	"slices"
@@ -76,6 +77,9 @@ func (e *Engine) connect(ctx context.Context) (*features, error) {
 	}
 	has = &features{model: e.o.Model, maxContext: e.o.MaxContext}
 	models, err := e.client.Models(ctx)
+	if failed, ok := errors.AsType[*engine.Error](err); ok && failed.Status > 0 && has.model != "" {
+		err = nil // a server that cannot list may still have the model that was named
+	}
 	if err := wire.Optional(err); err != nil {
 		return nil, err
 	}

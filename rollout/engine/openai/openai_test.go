@@ -3,8 +3,12 @@ package openai_test
 import (
 	"context"
 	"errors"
+	"fmt"
 	"os"
+	"regexp"
 	"slices"
+	"strconv"
+	"strings"
 	"testing"
 	"time"
 
@@ -109,14 +113,39 @@ func TestADeadlineEndsACall(t *testing.T) {
 	}
 }
 
+// numbered is a tokenizer of words that are their ids: w17.
+type numbered struct{}
+
+var word = regexp.MustCompile(`<[a-z]+>|w[0-9]+`)
+
+func (numbered) Encode(s string) ([]int32, error) {
+	var ids []int32
+	for _, w := range word.FindAllString(s, -1) {
+		id := slices.Index([]string{"<pad>", "<bos>", "<eos>"}, w)
+		if id < 0 {
+			id, _ = strconv.Atoi(w[1:])
+		}
+		ids = append(ids, int32(id))
+	}
+	return ids, nil
+}
+
+func (numbered) Decode(ids []int32) string {
+	var words []string
+	for _, id := range ids {
+		words = append(words, fmt.Sprintf("w%d", id))
+	}
+	return strings.Join(words, " ")
+}
+
 // TestRealServer samples from whatever OpenAI-style server PITH_OPENAI_URL names, whose model has the
-// tiny policy's words.
+// words w3, w4 and so on.
 func TestRealServer(t *testing.T) {
 	url := os.Getenv("PITH_OPENAI_URL")
 	if url == "" {
 		t.Skip("no OpenAI-style server: PITH_OPENAI_URL is not set")
 	}
-	e := connect(t, openai.Options{URL: url, Model: os.Getenv("PITH_OPENAI_MODEL"), Tokenizer: text{}})
+	e := connect(t, openai.Options{URL: url, Model: os.Getenv("PITH_OPENAI_MODEL"), Tokenizer: numbered{}})
 	live, err := e.Live(t.Context())
 	if err != nil {
 		t.Fatal(err)
@@ -125,6 +154,14 @@ func TestRealServer(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	stats, _ := e.Stats(t.Context())
-	t.Logf("%d sequences of %s, %v", len(res.Seqs), live[0].ID, stats[0].Raw)
+	for i, q := range res.Seqs {
+		if q.Finish == engine.FinishAborted || len(q.Tokens) == 0 || len(q.Tokens) > 21 {
+			t.Errorf("sample %d is %+v", i, q)
+		}
+	}
+	stats, err := e.Stats(t.Context())
+	if err != nil || !stats[0].Healthy {
+		t.Errorf("stats %+v, %v", stats, err)
+	}
+	t.Logf("%d sequences of %s, %d tokens, %v", len(res.Seqs), live[0].ID, stats[0].OutputTokens, stats[0].Raw)
 }

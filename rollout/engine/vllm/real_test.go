@@ -6,6 +6,7 @@ import (
 	"os"
 	"path/filepath"
 	"testing"
+	"time"
 
 	"pith/rollout/engine"
 	"pith/rollout/engine/enginetest"
@@ -61,14 +62,20 @@ func TestRealServerWithoutAdapters(t *testing.T) {
 	if url == "" || data == "" {
 		t.Skip("no vLLM server: PITH_VLLM_PLAIN_URL and PITH_VLLM_DATA are not set")
 	}
-	step := int64(0)
+	step := time.Now().Unix() // earlier runs have used smaller ones
+	t.Run("generate", func(t *testing.T) { inPlace(t, url, data, &step) })
+	t.Run("completions", func(t *testing.T) { inPlace(t, without(t, url, "/inference/v1/generate"), data, &step) })
+}
+
+func inPlace(t *testing.T, url, data string, last *int64) {
 	enginetest.Run(t, func(t *testing.T) enginetest.Target {
 		e, err := vllm.New(vllm.Options{URL: url})
 		if err != nil {
 			t.Fatal(err)
 		}
 		t.Cleanup(func() { _ = e.Close() })
-		step += 2
+		*last += 2
+		step := *last
 		model := func(n int64, dir string) engine.Artifact {
 			return engine.Artifact{Policy: engine.PolicyRef{ID: fmt.Sprintf("policy-%06d", n), Step: n}, Kind: engine.ArtifactModelDir, Path: filepath.Join(data, dir)}
 		}

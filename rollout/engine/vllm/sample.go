@@ -316,10 +316,12 @@ func (a *answer) choice(s *wire.Scanner) {
 					s.Items(func() { a.logprobs = append(a.logprobs, s.Float32()) })
 				case "content": // generate
 					s.Items(func() {
-						s.Fields(func(key []byte) {
-							if string(key) == "logprob" {
-								a.logprobs = append(a.logprobs, s.Float32())
+						s.FieldsUntil(func(key []byte) bool {
+							if string(key) != "logprob" {
+								return false
 							}
+							a.logprobs = append(a.logprobs, s.Float32())
+							return true
 						})
 					})
 				}

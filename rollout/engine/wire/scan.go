@@ -11,6 +11,21 @@ import (
 // maxDepth bounds how deep values may be nested, against answers made to exhaust the stack.
 const maxDepth = 64
 
+// bracket marks the bytes that matter where a value is passed over, plain those of a string that mean
+// themselves, numeric those that a number may have.
+var bracket, plain, numeric = func() (b, p, n [256]bool) {
+	for _, c := range "0123456789-+.eE" {
+		n[c] = true
+	}
+	for _, c := range `{}[]"` {
+		b[c] = true
+	}
+	for c := range p {
+		p[c] = c >= ' ' && c != '"' && c != '\\'
+	}
+	return b, p, n
+}()
+
 // Scanner walks through one JSON text, front to back, without building trees. The first error
 // sticks: every call after it does nothing and returns zero, so that a caller looks once, at the
 // end. It takes the words NaN, Infinity and -Infinity for numbers, because Python servers print
@@ -39,6 +54,15 @@ func (s *Scanner) End() error {
 // Fields reads an object and calls f for each key, unescaped; what f leaves of a value is skipped.
 // The key is valid during the call. null has no fields.
 func (s *Scanner) Fields(f func(key []byte)) {
+	s.FieldsUntil(func(key []byte) bool {
+		f(key)
+		return false
+	})
+}
+
+// FieldsUntil is Fields that ends where f says that it has seen what it wanted; the rest of the object
+// is passed over as by Skip.
+func (s *Scanner) FieldsUntil(f func(key []byte) (done bool)) {
 	if !s.open('{') {
 		return
 	}
@@ -54,7 +78,17 @@ func (s *Scanner) Fields(f func(key []byte)) {
 			return
 		}
 		s.i++
-		s.value(func() { f(key) })
+		s.space()
+		at := s.i
+		done := f(key)
+		if s.err == nil && s.i == at {
+			s.Skip()
+		}
+		if done && s.err == nil {
+			s.depth--
+			s.skipNested(s.i, '}')
+			return
+		}
 	}
 }
 
@@ -158,7 +192,7 @@ func (s *Scanner) Int() int64 {
 		v = v*10 + int64(s.b[s.i]-'0')
 		s.i++
 	}
-	if s.i > digits && !numberByte(s.at()) && (s.b[digits] != '0' || s.i == digits+1) {
+	if s.i > digits && !numeric[s.at()] && (s.b[digits] != '0' || s.i == digits+1) {
 		if neg {
 			return -v
 		}
@@ -175,7 +209,70 @@ func (s *Scanner) Int() int64 {
 
 // Float32 reads the float32 nearest to the number that is written, which is the very one where the
 // sender had one. null is NaN.
-func (s *Scanner) Float32() float32 { return float32(s.float(32)) }
+func (s *Scanner) Float32() float32 {
+	s.space()
+	if v, ok := s.quick(); ok {
+		return v
+	}
+	return float32(s.float(32))
+}
+
+// tens are the powers of ten that a float64 holds exactly.
+var tens = [...]float64{1, 1e1, 1e2, 1e3, 1e4, 1e5, 1e6, 1e7, 1e8, 1e9, 1e10, 1e11, 1e12, 1e13, 1e14, 1e15, 1e16, 1e17, 1e18, 1e19, 1e20, 1e21, 1e22}
+
+// quick reads a number of the form -d.ddd with at most 19 digits, which is nearly every one in an
+// answer. Rounding the digits to float64 and dividing by an exact power of ten is off by at most two
+// units in the last place of a float64, so the nearest float32 is right unless the quotient lies that
+// close to the middle between two of them; then, and for other forms, it leaves the number unread.
+func (s *Scanner) quick() (float32, bool) {
+	if s.err != nil {
+		return 0, false
+	}
+	i, neg := s.i, false
+	if i < len(s.b) && s.b[i] == '-' {
+		neg, i = true, i+1
+	}
+	m, digits, point := uint64(0), 0, -1
+	for ; i < len(s.b); i++ {
+		c := s.b[i]
+		if d := c - '0'; d <= 9 {
+			m, digits = m*10+uint64(d), digits+1
+			continue
+		}
+		if c != '.' || point >= 0 || digits == 0 {
+			break
+		}
+		point = digits
+	}
+	whole := point
+	if point < 0 {
+		whole = digits
+	}
+	if digits == 0 || digits > 19 || point == digits || i < len(s.b) && numeric[s.b[i]] {
+		return 0, false
+	}
+	if first := i - digits; whole > 1 { // 01 is no number; the first digit is where the sign ends
+		if point >= 0 {
+			first--
+		}
+		if s.b[first] == '0' {
+			return 0, false
+		}
+	}
+	v := float64(m) / tens[digits-whole]
+	const half = 1 << 28 // of the 29 bits that a float32 lacks
+	if low := int64(math.Float64bits(v)&(2*half-1)) - half; low > -8 && low < 8 {
+		return 0, false
+	}
+	if v != 0 && v < 1e-37 { // float32s are spaced otherwise there
+		return 0, false
+	}
+	s.i = i
+	if neg {
+		v = -v
+	}
+	return float32(v), true
+}
 
 // Float64 reads a number; null is NaN.
 func (s *Scanner) Float64() float64 { return s.float(64) }
@@ -236,7 +333,11 @@ func (s *Scanner) Skip() {
 	}
 	switch c := s.at(); {
 	case c == '{' || c == '[':
-		s.skipNested()
+		if s.depth == maxDepth {
+			s.fail("values are nested too deep")
+			return
+		}
+		s.skipNested(s.i+1, c+2)
 	case c == '"':
 		s.literal()
 	case c == 't' || c == 'f':
@@ -247,11 +348,18 @@ func (s *Scanner) Skip() {
 	}
 }
 
-// skipNested passes over an object or an array.
-func (s *Scanner) skipNested() {
-	var closers [maxDepth]byte
-	depth := s.depth
-	for i := s.i; i < len(s.b); i++ {
+// skipNested passes over the rest of an object or an array from byte i, up to the closer.
+func (s *Scanner) skipNested(i int, closer byte) {
+	var closers [maxDepth + 1]byte
+	depth := s.depth + 1
+	closers[depth] = closer
+	for ; ; i++ {
+		for i < len(s.b) && !bracket[s.b[i]] {
+			i++
+		}
+		if i >= len(s.b) {
+			break
+		}
 		switch c := s.b[i]; c {
 		case '{', '[':
 			if depth == maxDepth {
@@ -259,22 +367,26 @@ func (s *Scanner) skipNested() {
 				s.fail("values are nested too deep")
 				return
 			}
-			closers[depth] = c + 2 // both closers are two bytes after their openers
 			depth++
+			closers[depth] = c + 2 // both closers are two bytes after their openers
 		case '}', ']':
-			depth--
 			if closers[depth] != c {
 				s.i = i
 				s.fail("a bracket closes nothing")
 				return
 			}
-			if depth == s.depth {
+			if depth--; depth == s.depth {
 				s.i = i + 1
 				return
 			}
 		case '"':
 			s.i = i
-			if _, _ = s.literal(); s.err != nil {
+			for i++; i < len(s.b) && plain[s.b[i]]; i++ {
+			}
+			if i < len(s.b) && s.b[i] == '"' {
+				continue
+			}
+			if s.literal(); s.err != nil { // escapes
 				return
 			}
 			i = s.i - 1
@@ -310,6 +422,12 @@ func (s *Scanner) literal() (lit []byte, escaped bool) {
 		return nil, false
 	}
 	for s.i++; s.i < len(s.b); s.i++ {
+		for s.i < len(s.b) && plain[s.b[s.i]] {
+			s.i++
+		}
+		if s.i == len(s.b) {
+			break
+		}
 		switch c := s.b[s.i]; {
 		case c == '\\':
 			if s.i++; !s.escape() {
@@ -350,7 +468,7 @@ func (s *Scanner) escape() bool {
 // number reads the longest run of bytes that a number may have, and checks its form.
 func (s *Scanner) number() []byte {
 	at := s.i
-	for s.i < len(s.b) && numberByte(s.b[s.i]) {
+	for s.i < len(s.b) && numeric[s.b[s.i]] {
 		s.i++
 	}
 	text := s.b[at:s.i]
@@ -360,10 +478,6 @@ func (s *Scanner) number() []byte {
 		return nil
 	}
 	return text
-}
-
-func numberByte(c byte) bool {
-	return c-'0' <= 9 || c == '-' || c == '+' || c == '.' || c == 'e' || c == 'E'
 }
 
 // wellFormed says whether text is a number by JSON's grammar, which is stricter than strconv's.

@@ -136,6 +136,34 @@ func TestEveryFloat32ComesBackToTheBit(t *testing.T) {
 	})
 }
 
+func TestNumbersAreReadAsStrconvReadsThem(t *testing.T) {
+	rapid.Check(t, func(t *rapid.T) {
+		text := rapid.StringMatching(`-?(0|[1-9][0-9]{0,9})(\.[0-9]{1,18})?(e-?[0-9]{1,2})?`).Draw(t, "text")
+		want, err := strconv.ParseFloat(text, 32)
+		if err != nil {
+			t.Skip("out of range")
+		}
+		s := NewScanner([]byte(text))
+		if got := s.Float32(); s.End() != nil || math.Float32bits(got) != math.Float32bits(float32(want)) {
+			t.Fatalf("%s is read as %v (%v), want %v", text, got, s.Err(), float32(want))
+		}
+	})
+	// Numbers in the very middle between two float32s, and next to it.
+	for _, text := range []string{"1.000000059604644775390625", "1.0000000596046447", "1.0000000596046448", "16777217", "16777216.99999999", "-0", "-0.0", "0.1", "0.30000001192092896"} {
+		want, _ := strconv.ParseFloat(text, 32)
+		s := NewScanner([]byte(text))
+		if got := s.Float32(); math.Float32bits(got) != math.Float32bits(float32(want)) {
+			t.Errorf("%s is read as %v, want %v", text, got, float32(want))
+		}
+	}
+	for _, text := range []string{"01", "-01", "00.5", "1.", ".5", "-", "-.5", "1..2", "--1", "1-2"} {
+		s := NewScanner([]byte(text))
+		if s.Float32(); s.End() == nil {
+			t.Errorf("%s is taken for a number", text)
+		}
+	}
+}
+
 func TestPythonsWordsForNumbersAreRead(t *testing.T) {
 	s := NewScanner([]byte(`[NaN, Infinity, -Infinity, null, 1e999]`))
 	var got []float64
