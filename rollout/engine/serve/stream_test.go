@@ -19,7 +19,7 @@ func (f *fixture) sse(ctx context.Context, path string, body any) (events []json
 	if err != nil {
 		f.t.Fatal(err)
 	}
-	req, err := http.NewRequestWithContext(ctx, "POST", f.http.URL+path, strings.NewReader(string(text)))
+	req, err := http.NewRequestWithContext(ctx, http.MethodPost, f.http.URL+path, strings.NewReader(string(text)))
 	if err != nil {
 		f.t.Fatal(err)
 	}
@@ -231,7 +231,7 @@ func TestAClientThatLeavesFreesItsSlot(t *testing.T) {
 			left := make(chan struct{})
 			go func() {
 				defer close(left)
-				req, err := http.NewRequestWithContext(ctx, "POST", f.http.URL+tc.path, strings.NewReader(string(text)))
+				req, err := http.NewRequestWithContext(ctx, http.MethodPost, f.http.URL+tc.path, strings.NewReader(string(text)))
 				if err != nil {
 					t.Error(err)
 					return
