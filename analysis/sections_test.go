@@ -2,6 +2,7 @@ package analysis
 
 import (
 	"bytes"
+	"encoding/csv"
 	"math"
 	"strings"
 	"testing"
@@ -9,6 +10,7 @@ import (
 	"github.com/google/go-cmp/cmp"
 
 	"pith/analysis/hacking"
+	"pith/analysis/htmlcheck"
 	"pith/configs"
 	"pith/traces"
 )
@@ -137,5 +139,46 @@ func TestTheOutlookFollowsACurveOrSaysWhyNot(t *testing.T) {
 	run.Gain = nil
 	if run.outlook() != nil {
 		t.Error("an outlook without two evaluations")
+	}
+}
+
+func TestPagesAreValidHTML(t *testing.T) {
+	var dirs []string
+	for _, f := range []fixture{
+		{steps: 24, spoil: gamed, prices: true}, {name: "tools", method: "otc_grpo", tools: true}, {name: "anytime", method: "brpo", budgets: []int32{4, 8}},
+	} {
+		dirs = append(dirs, f.write(t, t.TempDir()))
+	}
+	for n := range dirs {
+		r, err := Summarize(dirs[:n+1])
+		if err != nil {
+			t.Fatal(err)
+		}
+		var page bytes.Buffer
+		if err := WriteHTML(&page, r); err != nil {
+			t.Fatal(err)
+		}
+		htmlcheck.Valid(t, page.Bytes())
+	}
+}
+
+func TestEveryFigureIsThereAsNumbersToo(t *testing.T) {
+	r, err := Summarize([]string{fixture{steps: 8, tools: true}.write(t, t.TempDir())})
+	if err != nil {
+		t.Fatal(err)
+	}
+	figures := r.Runs[0].Figures()
+	if len(figures) < 8 {
+		t.Fatalf("only %d figures", len(figures))
+	}
+	for _, f := range figures {
+		var text bytes.Buffer
+		if err := f.CSV(&text); err != nil {
+			t.Fatal(err)
+		}
+		rows, err := csv.NewReader(&text).ReadAll()
+		if err != nil || len(rows) < 3 {
+			t.Errorf("%s: %d lines, %v", f.Name, len(rows), err)
+		}
 	}
 }

@@ -22,7 +22,7 @@ const (
 // figureScale is the resolution of PNG files: device pixels a CSS pixel.
 const figureScale = 2
 
-// Write makes report.html, report.json and figures/*.svg and *.png in dir, which is created where it
+// Write makes report.html, report.json and figures/*.svg, *.png and *.csv (the same as numbers) in dir, which is created where it
 // does not exist; for one run it is usually the run directory itself. Every file is replaced as a
 // whole: a crash leaves the old one or the new one. Figures of an earlier report that the new one
 // does not have are removed. Equal logs give equal bytes.
@@ -36,11 +36,14 @@ func write(dir string, r Report, scale float64) error {
 	}
 	keep := map[string]bool{}
 	for _, f := range figures {
-		keep[f.Name+".svg"], keep[f.Name+".png"] = true, true
+		keep[f.Name+".svg"], keep[f.Name+".png"], keep[f.Name+".csv"] = true, true, true
 		if err := replace(filepath.Join(target, f.Name+".svg"), func(w io.Writer) error {
 			_, err := io.WriteString(w, f.SVG())
 			return err
 		}); err != nil {
+			return err
+		}
+		if err := replace(filepath.Join(target, f.Name+".csv"), f.CSV); err != nil {
 			return err
 		}
 		if err := replace(filepath.Join(target, f.Name+".png"), func(w io.Writer) error { return f.PNG(w, scale) }); err != nil {

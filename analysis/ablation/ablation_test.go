@@ -17,6 +17,7 @@ import (
 
 	"github.com/google/go-cmp/cmp"
 
+	"pith/analysis/htmlcheck"
 	"pith/configs"
 	"pith/traces"
 )
@@ -363,6 +364,16 @@ func TestEveryFormHoldsTheSameAndStandsAlone(t *testing.T) {
 	if first.String() != second.String() {
 		t.Error("two comparisons of the same logs differ")
 	}
+}
+
+func TestThePageIsValidHTML(t *testing.T) {
+	in := sample(t, 2)
+	in.Failed = []Excluded{{"arora-s1", `</ul><script>alert("x")</script> & more`}}
+	var page bytes.Buffer
+	if err := compare(t, in).WriteHTML(&page); err != nil {
+		t.Fatal(err)
+	}
+	htmlcheck.Valid(t, page.Bytes())
 }
 
 // TestLook writes a large made-up comparison for a look at its pictures: PITH_LOOK=DIR.

@@ -3,17 +3,14 @@ package ablation
 import (
 	"bytes"
 	_ "embed"
-	"encoding/csv"
 	"fmt"
 	"html/template"
 	"io"
 	"os"
 	"path/filepath"
-	"strconv"
 	"strings"
 	"sync"
 
-	"pith/analysis/plot"
 )
 
 // Files that Write makes.
@@ -45,7 +42,7 @@ func write(dir string, r Report, scale float64) error {
 	}
 	for _, f := range r.Figures() {
 		for suffix, make := range map[string]func(io.Writer) error{
-			".svg": text(f.SVG()), ".png": func(w io.Writer) error { return f.PNG(w, scale) }, ".csv": func(w io.Writer) error { return figureData(w, f) },
+			".svg": text(f.SVG()), ".png": func(w io.Writer) error { return f.PNG(w, scale) }, ".csv": f.CSV,
 		} {
 			if err := replace(filepath.Join(target, f.Name+suffix), make); err != nil {
 				return err
@@ -67,38 +64,6 @@ func (r *Report) title() string {
 		return "Comparison"
 	}
 	return "Sweep " + r.Name
-}
-
-// figureData writes the points of a figure: a line each.
-func figureData(w io.Writer, f plot.Figure) error {
-	c := csv.NewWriter(w)
-	rows := [][]string{{"panel", "series", "x", "y", "x_low", "x_high", "y_low", "y_high", "text"}}
-	at := func(v []float64, i int) string {
-		if i < len(v) {
-			return float(v[i])
-		}
-		return ""
-	}
-	for _, p := range f.Panels {
-		chart, ok := p.(plot.Chart)
-		if !ok {
-			continue
-		}
-		for i, s := range chart.Series {
-			name := s.Name
-			if name == "" {
-				name = strconv.Itoa(i)
-			}
-			for j := range s.X {
-				hint := ""
-				if j < len(s.Hints) {
-					hint = s.Hints[j]
-				}
-				rows = append(rows, []string{chart.Title, name, float(s.X[j]), float(s.Y[j]), at(s.XLow, j), at(s.XHigh, j), at(s.YLow, j), at(s.YHigh, j), hint})
-			}
-		}
-	}
-	return c.WriteAll(rows)
 }
 
 // replace writes a file beside its place and renames it.

@@ -10,6 +10,8 @@ import (
 	"strings"
 	"testing"
 	"time"
+
+	"pith/analysis/htmlcheck"
 )
 
 func serve(t *testing.T, g *growing) *httptest.Server {
@@ -92,3 +94,5 @@ func TestThePageNeedsNothingFromElsewhere(t *testing.T) {
 		_ = r.Body.Close()
 	}
 }
+
+func TestThePageIsValidHTML(t *testing.T) { htmlcheck.Valid(t, page) }
