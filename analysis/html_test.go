@@ -245,7 +245,7 @@ func TestWriteIsReproducibleAndTidiesUpAfterItself(t *testing.T) {
 		t.Errorf("two reports of one log differ, or a stale figure has stayed:\n%.2000s", diff)
 	}
 	if len(first) != 2+2*9 {
-		t.Errorf("%d files, want report.html, report.json and two of each of 9 figures", len(first))
+		t.Errorf("%d files, want report.html, report.json and three of each of 9 figures", len(first))
 	}
 	if _, err := png.Decode(strings.NewReader(first["figures/plane.png"])); err != nil {
 		t.Error(err)
