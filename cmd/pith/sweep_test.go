@@ -53,7 +53,7 @@ func TestASweepKilledAndResumedEndsWithTheSameBytes(t *testing.T) {
 	}
 	whole := time.Since(start)
 	for _, share := range []float64{0.25, 0.5} {
-		cmd, log = sweepProcess(t, file, "--out", killed, "--parallel", "2")
+		cmd, _ = sweepProcess(t, file, "--out", killed, "--parallel", "2")
 		if err := cmd.Start(); err != nil {
 			t.Fatal(err)
 		}

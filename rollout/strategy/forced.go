@@ -103,7 +103,7 @@ func (s forced) Run(ctx context.Context, env *Env, t *task.Task) ([]Rollout, err
 		one := []*response{r}
 		for ignored := 0; ; ignored++ {
 			if r.err != nil || len(r.tokens) == 0 {
-				return nil
+				return nil //nolint:nilerr // the trace holds it
 			}
 			ended := r.finish == traces.FinishStop && r.tokens[len(r.tokens)-1] == f.end
 			left := s.o.Budget - r.sampled // of the budget, the delimiter apart

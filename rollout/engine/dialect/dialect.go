@@ -76,7 +76,7 @@ func Detect(ctx context.Context, o wire.Options) (string, error) {
 	if err != nil {
 		return "", err
 	}
-	defer c.Close()
+	defer func() { _ = c.Close() }()
 	models, err := c.Models(ctx)
 	if err := wire.Optional(err); err != nil {
 		return "", err

@@ -38,11 +38,11 @@ type drill struct {
 
 // drilled is what came of it.
 type drilled struct {
-	lengths                   []int // of what was kept, by request; 0 = not kept
-	account                   fleet.Account
-	lost, other               int64
-	failures, stalledInFlight int64
-	simulated                 time.Duration
+	lengths     []int // of what was kept, by request; 0 = not kept
+	account     fleet.Account
+	lost, other int64
+	failures    int64
+	simulated   time.Duration
 }
 
 func (d drill) run(t *testing.T) (out drilled) {

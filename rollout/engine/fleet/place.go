@@ -2,6 +2,7 @@ package fleet
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"slices"
 	"time"
@@ -54,7 +55,7 @@ func (f *Fleet) place(ctx context.Context, op string, w *waiter) (*replica, erro
 		}
 		f.mu.Unlock() // granted at the same moment: the caller books out
 	}
-	if e, ok := w.err.(*engine.Error); ok {
+	if e, ok := errors.AsType[*engine.Error](w.err); ok {
 		e.Op = op
 	}
 	return w.on, w.err

@@ -208,9 +208,7 @@ func join(a, b engine.Sequence) (engine.Sequence, bool) {
 	if len(a.Entropies) == n && len(b.Entropies) == len(b.Tokens) {
 		out.Entropies = slices.Concat(a.Entropies, b.Entropies)
 	}
-	for _, s := range a.Spans {
-		out.Spans = append(out.Spans, s)
-	}
+	out.Spans = append(out.Spans, a.Spans...)
 	for _, s := range b.Spans {
 		s.Start, s.End = s.Start+n, s.End+n
 		if k := len(out.Spans) - 1; k >= 0 && out.Spans[k].Policy == s.Policy && out.Spans[k].Asserted == s.Asserted && out.Spans[k].End == s.Start {

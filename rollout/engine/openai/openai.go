@@ -124,7 +124,7 @@ func (e *Engine) try(ctx context.Context, has *features) error {
 		}
 		class, _ := engine.ClassOf(err)
 		// Servers answer 500 as well to forms that they do not expect.
-		if failed, ok := err.(*engine.Error); class != engine.User && class != engine.Malformed && !(ok && failed.Status >= 500) {
+		if failed, ok := errors.AsType[*engine.Error](err); class != engine.User && class != engine.Malformed && !(ok && failed.Status >= 500) {
 			return err
 		}
 		last = err

@@ -70,7 +70,7 @@ func Run(ctx context.Context, t Target) (Report, error) {
 	if err != nil {
 		return Report{}, fmt.Errorf("probe %s: %w", t.URL, err)
 	}
-	defer e.Close()
+	defer func() { _ = e.Close() }()
 	p := &prober{Target: t, e: e, report: Report{URL: t.URL, Dialect: name, Logprobs: map[string]string{}}}
 	if p.Prompt == nil {
 		p.Prompt = []int32{1, 2, 3}
