@@ -3,7 +3,6 @@ package trainer
 import (
 	"cmp"
 	"context"
-	"encoding/json"
 	"fmt"
 	"os"
 	"path/filepath"
@@ -53,14 +52,12 @@ func Measure(ctx context.Context, c configs.Config, o MeasureOptions) ([]traces.
 	if c.Engine.Threads > 0 {
 		kernel.SetThreads(c.Engine.Threads)
 	}
-	options, err := json.Marshal(c.Rollout.Params)
+	c.Eval.MaxTokens = cmp.Or(o.MaxTokens, c.Eval.MaxTokens)
+	tasks, err := newTasker(c, p)
 	if err != nil {
-		return nil, fmt.Errorf("rollout.params: %w", err)
+		return nil, err
 	}
-	if len(c.Rollout.Params) == 0 {
-		options = nil
-	}
-	s, err := strategy.New(c.Rollout.Strategy, options)
+	s, err := strategy.New(c.Rollout.Strategy, tasks.options)
 	if err != nil {
 		return nil, err
 	}
@@ -74,15 +71,7 @@ func Measure(ctx context.Context, c configs.Config, o MeasureOptions) ([]traces.
 	if err != nil {
 		return nil, err
 	}
-	var stops []int32
-	if id, ok := p.tokenizer.ID(p.family.Markers.EOS); ok {
-		stops = append(stops, id)
-	}
-	if o.MaxTokens > 0 {
-		c.Eval.MaxTokens = o.MaxTokens
-	}
 	w := workerParts(p.family, p.tokenizer, p.grader)
-	tasks := &tasker{config: c, source: p.family.Source, encode: p.tokenizer.Encode, stops: stops, options: options, known: newBeforehand(c, p.family.Budget)}
 	problems := o.Problems
 	if all := p.family.Source.Len(datasets.HeldOut); all > 0 {
 		problems = min(problems, all)

@@ -166,18 +166,8 @@ func (t *Trainer) makeParts(ctx context.Context) error {
 	t.admission = &admission{
 		perStep: int64(r.PromptsPerStep), maxStaleness: int64(r.MaxStaleness), examineLimit: int64(limit), steps: int64(c.Run.Steps), step: 1,
 	}
-	options, err := strategyOptions(c)
-	if err != nil {
-		return err
-	}
-	t.tasks = &tasker{config: c, source: p.family.Source, encode: p.tokenizer.Encode, options: options, known: newBeforehand(c, p.family.Budget)}
-	if t.tasks.evalTokens = c.Eval.MaxTokens; t.tasks.evalTokens == 0 {
-		t.tasks.evalTokens = r.MaxTokens
-	}
-	if id, ok := p.tokenizer.ID(p.family.Markers.EOS); ok {
-		t.tasks.stops = []int32{id}
-	}
-	return nil
+	t.tasks, err = newTasker(c, p)
+	return err
 }
 
 // claim makes the run directory, or checks that the one that exists is this run.

@@ -1,6 +1,7 @@
 package trainer
 
 import (
+	"cmp"
 	"encoding/json"
 	"fmt"
 
@@ -47,6 +48,23 @@ type tasker struct {
 	// evalTokens is the limit of held-out responses, which no schedule of rollout.max_tokens moves.
 	evalTokens int
 	known      *beforehand
+}
+
+// newTasker makes the tasks of a config; held-out responses have eval.max_tokens, or the limit that
+// rollout.max_tokens has before any schedule.
+func newTasker(c configs.Config, p *parts) (*tasker, error) {
+	options, err := strategyOptions(c)
+	if err != nil {
+		return nil, err
+	}
+	k := &tasker{
+		config: c, source: p.family.Source, encode: p.tokenizer.Encode, options: options,
+		evalTokens: cmp.Or(c.Eval.MaxTokens, c.Rollout.MaxTokens), known: newBeforehand(c, p.family.Budget),
+	}
+	if id, ok := p.tokenizer.ID(p.family.Markers.EOS); ok {
+		k.stops = []int32{id}
+	}
+	return k, nil
 }
 
 func (k *tasker) make(split datasets.Split, index int64, group string) (*task.Task, error) {
