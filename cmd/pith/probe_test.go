@@ -46,6 +46,20 @@ func TestProbePrintsItsReportAsData(t *testing.T) {
 	}
 }
 
+func TestProbeDoesNotAskForScoresWhereItIsToldSo(t *testing.T) {
+	s := servetest.Start(t, servetest.MaxContext(2048))
+	code, out, errs := pithCommand(t, "probe", s.URL, "--no-score", "--json")
+	var r probe.Report
+	if err := json.Unmarshal([]byte(out), &r); code != exitOK || err != nil {
+		t.Fatalf("exit %d: %s (%v)", code, errs, err)
+	}
+	for _, p := range r.Results {
+		if strings.Contains(p.Name, "scor") && p.Status == probe.Holds {
+			t.Errorf("%s was asked: %+v", p.Name, p)
+		}
+	}
+}
+
 func TestProbeSaysInOneLineWhatIsWrong(t *testing.T) {
 	s := servetest.Start(t)
 	for name, tc := range map[string]struct {
