@@ -133,6 +133,10 @@ func TestHostileGoldIsNoCrash(t *testing.T) {
 			if v.Reason == ReasonInternal {
 				t.Errorf("%s: the grader panicked", name)
 			}
+			for try := 0; try < 4 && took > 4*50*time.Millisecond*slowdown; try++ { // the machine may be busy
+				again, _, _ := cost(grader, gold, response)
+				took = min(took, again)
+			}
 			if took > 4*50*time.Millisecond*slowdown {
 				t.Errorf("%s: took %v, %d bytes", name, took, bytes)
 			}
