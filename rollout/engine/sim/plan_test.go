@@ -107,6 +107,26 @@ func TestPlanProperties(t *testing.T) {
 	})
 }
 
+// A sample that was lost with its replica is released again exactly once: one that is on two
+// replicas at a time corrupts both, and a step that waits for one that is on none never comes.
+func TestWorkLostWithAReplicaIsOnOneReplicaAgain(t *testing.T) {
+	o := options()
+	o.Replicas, o.Staleness, o.TrainFixed, o.Publish = 4, 4, 0.125, 0.2
+	o.Lengths, o.Faults = LogNormal{43.5, 0.7}, Faults{FailEvery: 20, DownFor: 3, StallEvery: 10, StallFor: 0.5}
+	failures := int64(0)
+	for seed := range uint64(64) {
+		o.Seed = seed
+		e, err := Plan(o)
+		if err != nil {
+			t.Fatalf("seed %d: %v", seed, err)
+		}
+		failures += e.Failures
+	}
+	if failures < 16 {
+		t.Errorf("only %d failures in 64 plans: nothing was tested", failures)
+	}
+}
+
 func TestWrongPlansAreRefusedAtOnce(t *testing.T) {
 	_, err := Plan(PlanOptions{Staleness: -2, Order: "best"})
 	if err == nil {
