@@ -1,6 +1,7 @@
 package main
 
 import (
+	"fmt"
 	"io/fs"
 	"os"
 	"path/filepath"
@@ -14,6 +15,7 @@ import (
 	"github.com/spf13/pflag"
 
 	"pith/configs"
+	"pith/rewards"
 )
 
 // ranElsewhere are the shapes of command lines that a Go test runs because a script cannot: it would
@@ -301,7 +303,7 @@ func testSources(t *testing.T) string {
 	return b.String()
 }
 
-// The README's table has every command, and every flag and setting that the pages name exists.
+// The README has every command, preset and engine, figures that the results have, and every flag and setting that the pages name exists.
 func TestThePagesNameOnlyWhatExists(t *testing.T) {
 	all := pages(t)
 	root := newRoot(stdio{})
@@ -315,6 +317,20 @@ func TestThePagesNameOnlyWhatExists(t *testing.T) {
 		}
 	}
 	walk(root)
+	if count := fmt.Sprintf("the %d [methods]", len(rewards.Names())); !strings.Contains(readme, count) {
+		t.Errorf("README.md does not say %q", count)
+	}
+	for _, name := range slices.Concat(configs.Presets(), configs.Engines(), []string{configs.EngineLocal}) {
+		if !regexp.MustCompile("(?m)^\\|.*`" + name + "`.*\\|").MatchString(readme) {
+			t.Errorf("no table of README.md has %s", name)
+		}
+	}
+	results := all[filepath.Join("..", "..", "docs", "results.md")]
+	for _, figure := range regexp.MustCompile(`\d[\d.]* ± [\d.]+ %`).FindAllString(readme, -1) {
+		if !strings.Contains(results, figure) {
+			t.Errorf("README.md says %s, and docs/results.md does not", figure)
+		}
+	}
 	for _, c := range root.Commands() {
 		if !regexp.MustCompile(`(?m)^\| .*` + "`pith " + c.Name() + `\b`).MatchString(readme) {
 			t.Errorf("the table of README.md lacks pith %s", c.Name())
