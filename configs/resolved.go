@@ -18,6 +18,19 @@ func (c Config) YAML() ([]byte, error) {
 	return text, nil
 }
 
+// Tree is the config by key, as its YAML has it, for other renderings.
+func (c Config) Tree() (map[string]any, error) {
+	text, err := c.YAML()
+	if err != nil {
+		return nil, err
+	}
+	var tree map[string]any
+	if err := yaml.Unmarshal(text, &tree); err != nil {
+		return nil, fmt.Errorf("render config: %w", err)
+	}
+	return tree, nil
+}
+
 // Hash identifies what a run computes: a digest of the config without the settings that cannot
 // change a result of a synchronous run (how many workers and cores, where the stream is, what is
 // written beside the trace log, how often state is saved).

@@ -1,7 +1,6 @@
 package main
 
 import (
-	"encoding/json"
 	"fmt"
 	"strings"
 
@@ -35,12 +34,14 @@ func newConfigShow(io stdio) *cobra.Command {
 				return err
 			}
 			if asJSON {
-				e := json.NewEncoder(io.out)
-				e.SetIndent("", "  ")
-				return e.Encode(struct {
-					Config     configs.Config      `json:"config"`
+				tree, err := c.Tree()
+				if err != nil {
+					return err
+				}
+				return writeJSON(io, struct {
+					Config     map[string]any      `json:"config"` // by the keys that --set takes
 					Arithmetic trainer.Arithmetics `json:"arithmetic"`
-				}{c, a})
+				}{tree, a})
 			}
 			text, err := c.YAML()
 			if err != nil {
