@@ -39,12 +39,13 @@ func (f *methodFlags) over(name string, o rewards.Options) (*rewards.Method, err
 		if err := yaml.Unmarshal([]byte(text), &value); !ok || err != nil {
 			return nil, usagef("--set %s: must be path=value, for example --set method.limit=48", s)
 		}
-		if param, ok := strings.CutPrefix(path, "method."); ok {
+		switch param, of := methodSetting(path); of {
+		case "method":
 			o.Params[param] = value
-		} else if param, ok := strings.CutPrefix(path, "advantage."); ok {
+		case "advantage":
 			o.Advantage[param] = value
-		} else {
-			return nil, usagef("--set %s: the path must start with method. or advantage.", s)
+		default:
+			return nil, usagef("--set %s: must be method.PARAM=value or advantage.PARAM=value", s)
 		}
 	}
 	m, err := rewards.New(name, o)
@@ -52,6 +53,22 @@ func (f *methodFlags) over(name string, o rewards.Options) (*rewards.Method, err
 		return nil, usageError{err}
 	}
 	return m, nil
+}
+
+// methodSetting says which parameter a path of --set names, of the method or of its estimator: in the
+// short form, as configs have it, or for the method's by its bare name.
+func methodSetting(path string) (param, of string) {
+	for _, form := range []struct{ prefix, of string }{
+		{"method.", "method"}, {"rewards.params.", "method"}, {"advantage.params.", "advantage"}, {"advantage.", "advantage"},
+	} {
+		if param, ok := strings.CutPrefix(path, form.prefix); ok {
+			return param, form.of
+		}
+	}
+	if strings.Contains(path, ".") {
+		return "", ""
+	}
+	return path, "method"
 }
 
 func newScore(std stdio) *cobra.Command {
@@ -172,7 +189,7 @@ func replayOf(run *traces.Run, flags *methodFlags, names []string, dir string, p
 	var byHand []string
 	for _, s := range flags.set {
 		path, _, _ := strings.Cut(s, "=")
-		if param, ok := strings.CutPrefix(path, "method."); ok {
+		if param, of := methodSetting(path); of == "method" {
 			byHand = append(byHand, "rewards.params."+param)
 		}
 	}

@@ -1,7 +1,8 @@
-// Package learner is the seam between the training loop and whatever improves a policy: the
-// in-process learner on Gorgonia (learner/local) or a training server. It defines the Learner
-// interface and the data it takes. Implementations live in packages below
-// and pass one conformance suite (learner/learnertest).
+// Package learner is the seam between the training loop and whatever improves a policy. It defines the
+// Learner interface and the data it takes. Implementations live in packages below and pass one
+// conformance suite (learner/learnertest). There is one, the in-process learner on Gorgonia
+// (learner/local): the adapters of training servers that the design names (Tinker's dialect,
+// prime-rl's files) do not exist, since none of those could be run to check one against.
 //
 // Data are "this token" aligned: entry t of every slice speaks of token t, and entry 0, which no
 // policy has predicted, is never trained. The canonical loss is a token sum whose weights already

@@ -1,7 +1,9 @@
 // Package serve puts an engine behind HTTP, in the dialects of three inference servers: vLLM's
 // (completions, token-in-token-out generate, tokenizer, adapters, pause and weight reload), SGLang's
 // (/generate and its control calls) and llama-server's (/completion). It is what `pith serve` runs,
-// what other tools can be pointed at, and what the adapters of those servers are tested against.
+// what other tools can be pointed at, and what the adapters of those servers are tested against. The
+// design also names Tinker's dialect: it is not served, because no client of it was at hand to check
+// one with.
 //
 // What lives here: the wire forms, admission and back-pressure, the fence around weight changes,
 // names of policies and their versions. What does not: sampling (any engine.Sampler), publishing
