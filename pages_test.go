@@ -166,3 +166,27 @@ func testsOf(t *testing.T, dir string, deep bool) string {
 	}
 	return b.String()
 }
+
+// A variable of the environment that a page names is read somewhere; those of configs are checked with
+// the commands.
+func TestTheVariablesThatThePagesNameAreRead(t *testing.T) {
+	var sources strings.Builder
+	err := filepath.WalkDir(".", func(path string, _ fs.DirEntry, err error) error {
+		if err != nil || !strings.HasSuffix(path, ".go") {
+			return err
+		}
+		text, err := os.ReadFile(path)
+		sources.Write(text)
+		return err
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	for path, page := range pages(t) {
+		for _, name := range regexp.MustCompile(`\bPITH_[A-Z_]+`).FindAllString(page, -1) {
+			if !strings.Contains(name, "__") && !strings.Contains(sources.String(), `"`+name+`"`) {
+				t.Errorf("%s names %s, which nothing reads", path, name)
+			}
+		}
+	}
+}

@@ -172,6 +172,19 @@ func TestBadRowsAreReportedTogetherWithLineAndCure(t *testing.T) {
 	}
 }
 
+func TestThePageShowsWhatBadRowsAreAnsweredWith(t *testing.T) {
+	page, err := os.ReadFile("../docs/datasets.md")
+	if err != nil {
+		t.Fatal(err)
+	}
+	good := `{"question": "a", "answer": "1"}`
+	t.Chdir(filepath.Dir(write(t, "problems.jsonl", good, `{"question": "a",`, `{"question": "a"}`, good, good, good, `{"question": "a", "answer": {"b": 1}}`)))
+	_, err = Open(Spec{Path: "problems.jsonl"}, 0)
+	if err == nil || !strings.Contains(string(page), "```\n"+err.Error()+"\n```") {
+		t.Errorf("docs/datasets.md does not show\n%v", err)
+	}
+}
+
 func TestBadRowsCanBeLeftOutAndAreCounted(t *testing.T) {
 	f := open(t, Spec{Path: "testdata/bad/rows.jsonl", SkipBad: true}, 0)
 	if got := f.Report(); got.Bad != 11 || got.Rows != 12 || f.Len(Train) != 1 {

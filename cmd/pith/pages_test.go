@@ -285,6 +285,40 @@ func TestEveryCommandThatThePagesShowIsRun(t *testing.T) {
 	}
 }
 
+// Every YAML block of the pages stands in a script as it is, or belongs to a page whose own test loads
+// all of its blocks.
+func TestEveryConfigThatThePagesShowIsLoaded(t *testing.T) {
+	ownTest := map[string]string{
+		"datasets.md":        "TestTheDocumentedExamplesLoad",
+		"strategies.md":      "TestTheConfigsOfTheStrategiesPageWork",
+		"adding-a-method.md": "TestTheWalkThroughOfAddingAMethodWorks",
+	}
+	files, err := filepath.Glob(filepath.Join("testdata", "script", "*.txtar"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	var scripts strings.Builder
+	for _, file := range files {
+		text, err := os.ReadFile(file)
+		if err != nil {
+			t.Fatal(err)
+		}
+		scripts.Write(text)
+	}
+	sources := testSources(t)
+	for path, page := range pages(t) {
+		for _, block := range regexp.MustCompile("(?ms)^```yaml[^\n]*\n(.*?)^```").FindAllStringSubmatch(page, -1) {
+			if test := ownTest[filepath.Base(path)]; test != "" {
+				if !strings.Contains(sources, "func "+test+"(") {
+					t.Errorf("%s: there is no test %s", path, test)
+				}
+			} else if !strings.Contains(scripts.String(), block[1]) {
+				t.Errorf("%s: no script has\n%s", path, block[1])
+			}
+		}
+	}
+}
+
 // testSources are the tests of the module, to look names up in.
 func testSources(t *testing.T) string {
 	t.Helper()

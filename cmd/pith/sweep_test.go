@@ -174,19 +174,3 @@ func TestAFailingRunIsReportedAndTheOthersAreCompared(t *testing.T) {
 		t.Errorf("%+v", report)
 	}
 }
-
-func TestTheSweepFileOfThePageIsTheTestedOne(t *testing.T) {
-	page, err := os.ReadFile("../../docs/sweeps.md")
-	if err != nil {
-		t.Fatal(err)
-	}
-	script, err := os.ReadFile("testdata/script/sweeps.txtar")
-	if err != nil {
-		t.Fatal(err)
-	}
-	_, rest, ok := strings.Cut(string(page), "```yaml\n")
-	file, _, ok2 := strings.Cut(rest, "```")
-	if !ok || !ok2 || !strings.Contains(string(script), file) {
-		t.Error("docs/sweeps.md and testdata/script/sweeps.txtar show different sweep files")
-	}
-}

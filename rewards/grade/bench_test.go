@@ -99,6 +99,20 @@ func BenchmarkByKind(b *testing.B) {
 	}
 }
 
+// As in docs/grader.md.
+func ExampleNew() {
+	grader, err := New("math", map[string]any{"percent": "either"})
+	if err != nil {
+		panic(err)
+	}
+	verdict := grader.Grade(`\frac{1}{2}`, "… so \\boxed{0.5}")
+	fmt.Println(verdict.Outcome, verdict.Reason)
+	fmt.Println(grader.Grade("25", `\boxed{25\%}`).Outcome)
+	// Output:
+	// right equal: number
+	// right
+}
+
 func ExampleMath_Explain() {
 	grader, _ := New("math", nil)
 	e := grader.(*Math).Explain("\\frac{1}{2}", "Half of them, so \\boxed{0.50}.")
