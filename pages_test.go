@@ -100,7 +100,7 @@ func TestTheGoCommandsOfThePagesFindWhatTheyRun(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		all[script] = string(text)
+		all[script] = strings.ReplaceAll(string(text), "\ttests -", "\tgo test -") // as .ci/run defines it
 	}
 	commands := 0
 	for path, page := range all {
@@ -190,3 +190,26 @@ func TestTheVariablesThatThePagesNameAreRead(t *testing.T) {
 		}
 	}
 }
+
+// Tests, and paths of the repository, that a page names are there.
+func TestThePagesNameTestsAndPathsThatAreThere(t *testing.T) {
+	tests := testsOf(t, ".", true)
+	name := regexp.MustCompile("`(?:\\w+\\.)?((?:Test|Benchmark|Fuzz)[A-Z]\\w*)`")
+	path := regexp.MustCompile("`((?:analysis|cmd|configs|datasets|docs|policies|rewards|rollout|traces|trainer)/[\\w./-]*)`")
+	for page, text := range pages(t) {
+		for _, m := range name.FindAllStringSubmatch(text, -1) {
+			if !strings.Contains(tests, "func "+m[1]+"(") {
+				t.Errorf("%s names %s, which no package has", page, m[1])
+			}
+		}
+		for _, m := range path.FindAllStringSubmatch(text, -1) {
+			if _, err := os.Stat(m[1]); err != nil && !elsewhere.MatchString(m[1]) {
+				t.Errorf("%s names %s, which is not there", page, m[1])
+			}
+		}
+	}
+}
+
+// elsewhere are paths that are not of the repository: of a run directory, with a name to fill in, of the
+// method that docs/adding-a-method.md adds to a copy.
+var elsewhere = regexp.MustCompile(`\.parquet$|NAME|nemo_group`)
