@@ -10,5 +10,8 @@
 //
 // [Export] writes traces as groups (the input of pith score), JSON lines, CSV or one Parquet file.
 //
+// The field names of TRL, verl and prime-rl are from notes and memory: no log that those programs wrote was
+// at hand to check them against, and the fixtures are written by hand.
+//
 // What does not live here: judging answers. A caller may pass a grader in.
 package foreign
