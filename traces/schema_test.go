@@ -145,6 +145,9 @@ var plainNames = map[string]string{
 // columnNames are words of the records' comments that name their fields.
 var columnNames = regexp.MustCompile(`\b([A-Z][a-z]*[A-Z]\w*|Tokens)\b`)
 
+// headline is a comment's single word that only heads a block of fields.
+var headline = regexp.MustCompile(`^[A-Z][a-z]+\.( |$)`)
+
 func scalarName(t reflect.Type) string {
 	return map[reflect.Kind]string{
 		reflect.String: "text", reflect.Int32: "int32", reflect.Int64: "int64", reflect.Uint64: "uint64", reflect.Float32: "float32",
@@ -159,12 +162,12 @@ func commentsOf(t *testing.T, files ...string) map[string]string {
 	docs := map[string]string{}
 	line := func(groups ...*ast.CommentGroup) string {
 		var parts []string
-		for _, g := range groups {
-			if text := strings.Join(strings.Fields(g.Text()), " "); text != "" {
+		for _, g := range slices.Backward(groups) { // what stands beside a field comes before what stands above several
+			if text := headline.ReplaceAllString(strings.Join(strings.Fields(g.Text()), " "), ""); text != "" {
 				parts = append(parts, text)
 			}
 		}
-		return strings.ReplaceAll(strings.Join(parts, "; "), "|", `\|`)
+		return strings.ReplaceAll(strings.Join(parts, ". "), "|", `\|`)
 	}
 	for _, file := range files {
 		parsed, err := parser.ParseFile(token.NewFileSet(), file, nil, parser.ParseComments)
