@@ -38,6 +38,7 @@ type Fault struct {
 	Header http.Header   // of Status, Retry-After for example
 	Pause  time.Duration // of Slow: between pieces, default 1 ms; of others: before the answer
 	Piece  int           // of Slow: bytes in a piece, default 64
+	Over   int           // of faults in an answer: only where it has more bytes, as long answers are hit first
 }
 
 // Plan decides what goes wrong with the n-th request, counted from 0.

@@ -55,7 +55,7 @@ func (p *Proxy) Set(plan Plan) {
 }
 
 // Counts says how often each fault was done. Faults that did not apply to an answer, because it held
-// no log-probability for example, count as [None].
+// no log-probability, was too short or an error for example, count as [None].
 func (p *Proxy) Counts() map[Kind]int64 {
 	p.mu.Lock()
 	defer p.mu.Unlock()
@@ -142,7 +142,7 @@ func (p *Proxy) handle(w http.ResponseWriter, r *http.Request) {
 	}
 	resp, err := p.forward(r)
 	if err != nil {
-		p.count(Refused) // the upstream is away
+		p.away(r)
 		reset(w)
 		return
 	}
@@ -154,11 +154,18 @@ func (p *Proxy) handle(w http.ResponseWriter, r *http.Request) {
 	}
 	body, err := io.ReadAll(resp.Body)
 	if err != nil {
-		p.count(Refused)
+		p.away(r)
 		reset(w)
 		return
 	}
 	p.spoil(w, r, resp, f, body)
+}
+
+// away counts a request that the upstream did not answer, unless it was the client that left.
+func (p *Proxy) away(r *http.Request) {
+	if r.Context().Err() == nil {
+		p.count(Refused)
+	}
 }
 
 // forward asks the upstream.
@@ -201,6 +208,9 @@ func pass(w http.ResponseWriter, resp *http.Response) {
 func (p *Proxy) spoil(w http.ResponseWriter, r *http.Request, resp *http.Response, f Fault, body []byte) {
 	maps.Copy(w.Header(), resp.Header)
 	w.Header().Del("Content-Length")
+	if resp.StatusCode != http.StatusOK || len(body) <= f.Over { // an error is no answer
+		f.Kind = None
+	}
 	if f.Kind == Replayed {
 		p.mu.Lock()
 		old, ok := p.earlier[r.URL.Path]

@@ -16,6 +16,7 @@ type Account struct {
 
 	Repeated  int64 `json:"repeated"`  // attempts made again with the same seed
 	Continued int64 `json:"continued"` // attempts continued from the tokens drawn
+	Completed int64 `json:"completed"` // attempts that broke off with every token drawn: only their end was missing
 	Refused   int64 `json:"refused"`   // placements answered with Busy; their calls are among Failed
 
 	SequencesAsked    int64 `json:"sequences_asked"`

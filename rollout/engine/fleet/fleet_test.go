@@ -192,6 +192,12 @@ func TestAFailedCallIsMadeAgainAsItWas(t *testing.T) {
 			}
 			return errDown
 		},
+		"only the word that it was over is lost": func(_ engine.SampleRequest, res *engine.SampleResult) error {
+			for i := range res.Seqs {
+				cut(&res.Seqs[i], len(res.Seqs[i].Tokens))
+			}
+			return errDown
+		},
 		"one of the sequences breaks off": func(_ engine.SampleRequest, res *engine.SampleResult) error {
 			cut(&res.Seqs[0], 1)
 			return errDown
@@ -226,7 +232,7 @@ func TestAFailedCallIsMadeAgainAsItWas(t *testing.T) {
 				}
 			}
 			got := f.Account()
-			if got.Calls != 1 || got.Answered != 1 || got.Repeated+got.Continued == 0 {
+			if got.Calls != 1 || got.Answered != 1 || got.Repeated+got.Continued+got.Completed == 0 {
 				t.Errorf("account %+v", got)
 			}
 		})

@@ -84,12 +84,14 @@ func (f *Fleet) sample(ctx context.Context, op string, r engine.SampleRequest, k
 				r.Policy = p // weights changed in place while it ran; the spans say where
 				continue
 			}
-			if f.missing(on, r.Policy.ID); tried[on] || !f.untried(tried, on) {
+			if f.missing(on, r.Policy.ID) {
+				continue // it catches up; until then it is not asked, whoever else may be away just now
+			}
+			if tried[on] || !f.untried(tried, on) {
 				return res, err
 			}
 			continue
 		case goOn:
-			f.count(func(a *Account) { a.Continued++ })
 			return f.goOn(ctx, op, r, res, key, on)
 		}
 		f.count(func(a *Account) { a.Repeated++ })
@@ -163,9 +165,33 @@ func (f *Fleet) attempt(ctx context.Context, on *replica, r engine.SampleRequest
 	return res, caps, err
 }
 
+// whole marks the sequences of a broken attempt that had drawn their last token, where only the word
+// that they were over got lost: to go on from a stop token would put it in the middle of an answer
+// that is longer than what was drawn. It says whether any is left to go on.
+func whole(r engine.SampleRequest, seqs []engine.Sequence) (left bool) {
+	for i := range seqs {
+		s, n := &seqs[i], len(seqs[i].Tokens)
+		switch {
+		case s.Finish != engine.FinishAborted:
+		case n > 0 && slices.Contains(r.Params.StopTokens, s.Tokens[n-1]):
+			s.Finish = engine.FinishStop
+		case n > 0 && len(r.Prefix)+n >= r.Params.MaxTokens:
+			s.Finish = engine.FinishLength
+		default:
+			left = true
+		}
+	}
+	return left
+}
+
 // goOn finishes a request from what a broken attempt drew: whole sequences are kept as they are,
 // each of the others goes on from its own tokens.
 func (f *Fleet) goOn(ctx context.Context, op string, r engine.SampleRequest, got engine.SampleResult, key uint64, avoid *replica) (engine.SampleResult, error) {
+	if !whole(r, got.Seqs) {
+		f.count(func(a *Account) { a.Completed++ })
+		return got, nil
+	}
+	f.count(func(a *Account) { a.Continued++ })
 	errs := make([]error, r.N)
 	rest := make([]engine.SampleResult, r.N)
 	var wg sync.WaitGroup
@@ -280,14 +306,17 @@ func (f *Fleet) successor(p engine.PolicyRef) (engine.PolicyRef, bool) {
 	return engine.PolicyRef{}, false
 }
 
-// missing notes that a replica said it lacks a policy.
-func (f *Fleet) missing(on *replica, policy string) {
+// missing notes that a replica said it lacks a policy, and says whether it is one that the fleet
+// will bring it.
+func (f *Fleet) missing(on *replica, policy string) bool {
 	f.mu.Lock()
 	defer f.mu.Unlock()
-	if f.known(policy) >= 0 {
-		delete(on.has, policy)
-		f.suspectLocked(on)
+	if f.known(policy) < 0 {
+		return false
 	}
+	delete(on.has, policy)
+	f.suspectLocked(on)
+	return on.Publisher != nil
 }
 
 // untried marks a replica as tried and says whether another one is left.

@@ -5,6 +5,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"maps"
 	"slices"
 	"strings"
 
@@ -236,8 +237,20 @@ func (e *Engine) resolve(ctx context.Context, op string, has *features, ref engi
 	return "", wire.Gone(op, ref, fmt.Sprintf("the server's weights are %q", e.current.ID))
 }
 
-// refresh asks the server for its adapters and the label of its weights.
+// forget drops an adapter that the server says it does not have: it was started anew, or others
+// unloaded it.
+func (e *Engine) forget(id string) {
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	delete(e.adapters, id)
+}
+
+// refresh asks the server for its adapters and the label of its weights. A server that has listed
+// adapters before has lost those that it does not list any more; older ones list none.
 func (e *Engine) refresh(ctx context.Context, has *features) error {
+	e.mu.Lock()
+	remembered := slices.Collect(maps.Keys(e.adapters))
+	e.mu.Unlock()
 	models, err := e.client.Models(ctx)
 	if err != nil {
 		return err
@@ -256,9 +269,19 @@ func (e *Engine) refresh(ctx context.Context, has *features) error {
 	}
 	e.mu.Lock()
 	defer e.mu.Unlock()
+	there := map[string]bool{}
 	for _, c := range models {
-		if _, ok := e.adapters[c.ID]; c.Parent != "" && !ok {
+		if c.Parent == "" {
+			continue
+		}
+		e.lists, there[c.ID] = true, true
+		if _, ok := e.adapters[c.ID]; !ok {
 			e.adapters[c.ID] = c.Root
+		}
+	}
+	for _, id := range remembered {
+		if e.lists && !there[id] {
+			delete(e.adapters, id)
 		}
 	}
 	return nil

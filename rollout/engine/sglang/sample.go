@@ -38,7 +38,11 @@ func (e *Engine) Sample(ctx context.Context, r engine.SampleRequest) (engine.Sam
 	e.mu.Lock()
 	kind := e.mode.Kind(r.Params)
 	e.mu.Unlock()
-	return e.draw(ctx, op, has, name, r, kind)
+	res, err := e.draw(ctx, op, has, name, r, kind)
+	if class, ok := engine.ClassOf(err); ok && class == engine.PolicyGone && name != "" {
+		e.forget(name)
+	}
+	return res, err
 }
 
 func (e *Engine) draw(ctx context.Context, op string, has *features, name string, r engine.SampleRequest, kind engine.LogprobKind) (engine.SampleResult, error) {

@@ -38,6 +38,7 @@ type Engine struct {
 	current  engine.PolicyRef            // what the base weights are
 	path     string                      // where those were read from
 	adapters map[string]string           // name to path
+	lists    bool                        // the server lists adapters
 	refs     map[string]engine.PolicyRef // of what was published here
 	replaced map[string]bool
 	retired  map[string]bool

@@ -1,0 +1,6 @@
+//go:build !race
+
+package fleet_test
+
+// raced divides the work of tests that the race detector makes slow.
+const raced = 1
