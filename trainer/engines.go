@@ -14,6 +14,7 @@ import (
 
 	"pith/configs"
 	"pith/policies/model"
+	"pith/policies/tokenizer"
 	"pith/rollout/engine"
 	"pith/rollout/engine/dialect"
 	"pith/rollout/engine/fleet"
@@ -34,9 +35,9 @@ type Engine struct {
 	Fleet *fleet.Fleet
 }
 
-// OpenEngine opens the engine of a config for a policy of a shape. Servers need not be up yet: they
-// are asked when they are needed.
-func OpenEngine(c configs.Config, shape model.Config, log *slog.Logger) (*Engine, error) {
+// OpenEngine opens the engine of a config for a policy of a shape, whose tokenizer is for servers that
+// answer in text. Servers need not be up yet: they are asked when they are needed.
+func OpenEngine(c configs.Config, shape model.Config, text tokenizer.Tokenizer, log *slog.Logger) (*Engine, error) {
 	e := c.Engine
 	most := shape.MaxContext
 	if e.MaxContext > 0 {
@@ -51,7 +52,7 @@ func OpenEngine(c configs.Config, shape model.Config, log *slog.Logger) (*Engine
 	if e.Kind == configs.EngineSim {
 		replicas, err = simulated(c, shape.VocabSize, most)
 	} else {
-		replicas, err = connect(e, shape.VocabSize)
+		replicas, err = connect(e, shape.VocabSize, text)
 	}
 	var f *fleet.Fleet
 	if err == nil {
@@ -80,13 +81,14 @@ func fleetOptions(e configs.Engine, log *slog.Logger) fleet.Options {
 }
 
 // connect makes a replica for every URL. Nothing is sent yet.
-func connect(e configs.Engine, vocab int) ([]fleet.Replica, error) {
+func connect(e configs.Engine, vocab int, text tokenizer.Tokenizer) ([]fleet.Replica, error) {
 	options, err := serverOptions(e, vocab)
 	if err != nil {
 		return nil, err
 	}
 	var out []fleet.Replica
 	for _, o := range options {
+		o.Tokenizer = text
 		s, _, err := dialect.Open(context.Background(), e.Kind, o) // of a named kind: it asks nothing
 		if err != nil {
 			return out, err

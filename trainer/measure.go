@@ -4,6 +4,7 @@ import (
 	"cmp"
 	"context"
 	"fmt"
+	"log/slog"
 	"os"
 	"path/filepath"
 	"sync"
@@ -15,7 +16,6 @@ import (
 	"pith/datasets"
 	"pith/policies/kernel"
 	"pith/rollout/engine"
-	"pith/rollout/engine/local"
 	"pith/rollout/strategy"
 	"pith/traces"
 )
@@ -38,12 +38,15 @@ func (o MeasureOptions) Decoding() string {
 	return sampled
 }
 
-// Measure samples responses of the config's policy to held-out problems on the local engine, with the
-// config's strategy and grader, and judges them. Rows come in the order of the problems, sample by
+// Measure samples responses of the config's policy to held-out problems on the local engine, or of
+// what the config's servers serve (policy.base then gives shape and tokenizer), with the config's
+// strategy and grader, and judges them. Rows come in the order of the problems, sample by
 // sample; with one sample and the same temperature they are those that a run logs as its evaluation.
 func Measure(ctx context.Context, c configs.Config, o MeasureOptions) ([]traces.Trace, error) {
-	if c.Engine.Kind != "local" {
-		return nil, fmt.Errorf("engine.kind: policies are measured on the local engine, not on %s; add --set engine.kind=local", c.Engine.Kind)
+	if c.Engine.Remote() {
+		c.Engine.Publish = "none" // what the servers serve is what is measured
+	} else if c.Engine.Kind != configs.EngineLocal {
+		return nil, fmt.Errorf("engine.kind: policies are measured on the local engine or on servers, not on %s; add --set engine.kind=local", c.Engine.Kind)
 	}
 	p, err := open(c)
 	if err != nil {
@@ -61,15 +64,24 @@ func Measure(ctx context.Context, c configs.Config, o MeasureOptions) ([]traces.
 	if err != nil {
 		return nil, err
 	}
-	e := local.New(local.Options{Slots: c.Engine.Slots, MaxContext: p.maxContext(c)})
+	e, err := OpenEngine(c, p.weights.Config, p.tokenizer, slog.New(slog.DiscardHandler))
+	if err != nil {
+		return nil, err
+	}
 	defer func() { _ = e.Close() }()
 	policy := engine.PolicyRef{ID: policyName(o.Step), Step: o.Step}
-	if _, err := e.Publish(ctx, engine.Artifact{Policy: policy, Kind: engine.ArtifactMemory, Handle: p.weights}); err != nil {
+	if c.Engine.Remote() {
+		policy = engine.PolicyRef{ID: policyName(0)} // the servers' own weights, whatever step they are of
+	} else if _, err := e.Publisher.Publish(ctx, engine.Artifact{Policy: policy, Kind: engine.ArtifactMemory, Handle: p.weights}); err != nil {
 		return nil, err
 	}
 	caps, err := e.Caps(ctx)
 	if err != nil {
 		return nil, err
+	}
+	if m := p.family.Markers; !caps.Exact && c.Engine.Remote() && m.EndThink != "" {
+		return nil, fmt.Errorf("engine.kind: %s answers in text, which leaves out %q and what else structures an answer of data source %s; "+
+			"use a server that returns token ids (vllm, sglang, llamacpp), or problems from a file", c.Engine.Kind, m.EndThink, c.Data.Source)
 	}
 	w := workerParts(p.family, p.tokenizer, p.grader)
 	problems := o.Problems

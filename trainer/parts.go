@@ -143,6 +143,17 @@ func strategyOptions(c configs.Config) (json.RawMessage, error) {
 	return options, nil
 }
 
+// stops are the tokens that end a response: the family's own, or those that end a text of the model
+// where the family, such as a file of problems, has none.
+func (p *parts) stops() []int32 {
+	if eos := p.family.Markers.EOS; eos != "" {
+		if id, ok := p.tokenizer.ID(eos); ok {
+			return []int32{id}
+		}
+	}
+	return p.weights.Config.Ends()
+}
+
 func (p *parts) maxContext(c configs.Config) int {
 	if c.Engine.MaxContext > 0 {
 		return min(c.Engine.MaxContext, p.weights.Config.MaxContext)

@@ -114,7 +114,7 @@ func Open(ctx context.Context, c configs.Config, o Options) (_ *Trainer, err err
 // makeParts starts the engine and the learner and builds the pure machinery around them.
 func (t *Trainer) makeParts(ctx context.Context) error {
 	c, p := t.config, t.parts
-	e, err := OpenEngine(c, p.weights.Config, t.log0())
+	e, err := OpenEngine(c, p.weights.Config, p.tokenizer, t.log0())
 	if err != nil {
 		return err
 	}

@@ -61,9 +61,7 @@ func newTasker(c configs.Config, p *parts) (*tasker, error) {
 		config: c, source: p.family.Source, encode: p.tokenizer.Encode, options: options,
 		evalTokens: cmp.Or(c.Eval.MaxTokens, c.Rollout.MaxTokens), known: newBeforehand(c, p.family.Budget),
 	}
-	if id, ok := p.tokenizer.ID(p.family.Markers.EOS); ok {
-		k.stops = []int32{id}
-	}
+	k.stops = p.stops()
 	return k, nil
 }
 

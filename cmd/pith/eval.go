@@ -28,6 +28,7 @@ func newEval(std stdio) *cobra.Command {
 		Short: "Accuracy, pass@k, maj@k, length and cost of a policy on held-out problems, and at budgets of thinking",
 		Long: "Measure the latest policy of a run (with --base the one that it started from), with the run's own config,\n" +
 			"or a policy given as a Hugging Face directory or builtin:NAME, with the config of --preset and --set.\n" +
+			"With an engine of servers (--engine vllm --set engine.urls=[…]) what they serve is measured.\n" +
 			"--budgets cuts the thinking at each budget and forces the answer. --out keeps the responses as a run\n" +
 			"directory, for pith report, traces and diff.",
 		Args: argsBetween(1, 1, "a run directory or a policy"),

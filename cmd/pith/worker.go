@@ -66,7 +66,7 @@ func work(ctx context.Context, std stdio, c configs.Config) error {
 		return errors.Join(err, joined.Close())
 	}
 	log := slog.New(slog.NewTextHandler(std.err, &slog.HandlerOptions{Level: slog.LevelWarn}))
-	e, err := trainer.OpenEngine(c, parts.Shape, log)
+	e, err := trainer.OpenEngine(c, parts.Shape, parts.Tokens, log)
 	if err != nil {
 		return errors.Join(err, joined.Close())
 	}
