@@ -403,13 +403,15 @@ func socketSize(full int) int {
 }
 
 func TestDrillOverSocketsEveryRequestIsAccountedFor(t *testing.T) {
+	t.Parallel() // what takes long is waiting
 	for name, d := range map[string]socketDrill{
 		"vllm":          {dialect: dialect.VLLM, sample: "/inference/v1/generate", publish: "/v1/load_lora_adapter"},
 		"vllm, streams": {dialect: dialect.VLLM, sample: "/inference/v1/generate", publish: "/v1/load_lora_adapter", stream: true},
 		"sglang":        {dialect: dialect.SGLang, sample: "/generate", publish: "/load_lora_adapter"},
 	} {
 		t.Run(name, func(t *testing.T) {
-			d.requests = socketSize(1500)
+			t.Parallel()
+			d.requests = socketSize(600)
 			out := d.run(t)
 			d.check(t, out)
 		})
@@ -510,8 +512,9 @@ func (d socketDrill) transient() []faulty.Kind {
 
 // The power of the test: the same faults under a caller that draws anew.
 func TestDrillOverSocketsSeesARetryThatDrawsAnew(t *testing.T) {
-	d := socketDrill{dialect: dialect.VLLM, sample: "/inference/v1/generate", publish: "/v1/load_lora_adapter", requests: socketSize(1500), naive: true}
-	if d.requests < 1500 {
+	t.Parallel()
+	d := socketDrill{dialect: dialect.VLLM, sample: "/inference/v1/generate", publish: "/v1/load_lora_adapter", requests: socketSize(600), naive: true}
+	if d.requests < 600 {
 		t.Skip("too few requests to see it")
 	}
 	out := d.run(t)
