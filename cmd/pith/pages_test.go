@@ -25,6 +25,7 @@ var ranElsewhere = []struct{ line, test string }{
 	{"pith serve builtin:clock --port 8000 --load-from runs", "TestTheDocumentOfServeIsTrue"},
 	{"pith serve --watch runs/quickstart", "TestTheDocumentOfServeIsTrue"},
 	{"pith train --engine vllm --set engine.urls=URLS --set engine.publish_dir=DIR", "TestTrainSamplesFromAServerAndPublishesToIt"},
+	{"pith eval POLICY --engine openai --set engine.urls=URLS --problems 8", "TestEvalMeasuresWhatAServerServes"},
 	{"pith probe URL --train --publish DIR --publish DIR", "TestProbeTellsWhatHoldsOfAServer"},
 	{"pith probe URL --dialect openai --train", "TestProbeSaysInOneLineWhatIsWrong"},
 	{"pith probe URL --no-score", "TestProbeDoesNotAskForScoresWhereItIsToldSo"},
