@@ -167,6 +167,10 @@ func surviveAll(t *testing.T, grader Grader) {
 		if v.Reason == "" || v.Reason == ReasonInternal {
 			t.Errorf("%s: verdict %+v", name, v)
 		}
+		for try := 0; try < 4 && took > 500*time.Millisecond*slowdown; try++ { // the machine may be busy
+			again, _, _ := cost(grader, "5", response)
+			took = min(took, again)
+		}
 		if took > 500*time.Millisecond*slowdown {
 			t.Errorf("%s: took %v", name, fmt.Sprint(took))
 		}

@@ -80,7 +80,7 @@ func (t *taker) lane(ctx context.Context, consumer jetstream.Consumer) error {
 	for ctx.Err() == nil {
 		batch, err := consumer.Fetch(1, jetstream.FetchMaxWait(2*time.Second))
 		if err != nil {
-			if err := t.trouble(ctx, err); err != nil {
+			if err := t.trouble(ctx, consumer, err); err != nil {
 				return err
 			}
 			continue
@@ -91,7 +91,7 @@ func (t *taker) lane(ctx context.Context, consumer jetstream.Consumer) error {
 			}
 		}
 		if err := batch.Error(); err != nil {
-			if err := t.trouble(ctx, err); err != nil {
+			if err := t.trouble(ctx, consumer, err); err != nil {
 				return err
 			}
 		} else if _, err := consumer.Info(ctx); gone(err) {
@@ -106,8 +106,14 @@ func gone(err error) bool {
 }
 
 // trouble says whether to go on after an error: the server may come back.
-func (t *taker) trouble(ctx context.Context, err error) error {
+func (t *taker) trouble(ctx context.Context, consumer jetstream.Consumer, err error) error {
 	if gone(err) || errors.Is(err, nats.ErrConnectionClosed) {
+		return ErrOver
+	}
+	// A fetch from a queue that was taken down meanwhile finds nobody who would say so; asking does.
+	asking, cancel := context.WithTimeout(ctx, 2*time.Second)
+	defer cancel()
+	if _, err := consumer.Info(asking); gone(err) {
 		return ErrOver
 	}
 	select {
