@@ -244,7 +244,7 @@ func TestWriteIsReproducibleAndTidiesUpAfterItself(t *testing.T) {
 	if diff := cmp.Diff(first, second); diff != "" {
 		t.Errorf("two reports of one log differ, or a stale figure has stayed:\n%.2000s", diff)
 	}
-	if len(first) != 2+2*9 {
+	if len(first) != 2+3*9 {
 		t.Errorf("%d files, want report.html, report.json and three of each of 9 figures", len(first))
 	}
 	if _, err := png.Decode(strings.NewReader(first["figures/plane.png"])); err != nil {

@@ -159,7 +159,7 @@ search: {kind: random, runs: 5, seed: `
 func TestAPlanIsRefusedWhereTrainingWouldRefuseARun(t *testing.T) {
 	for name, tc := range map[string]struct{ text, want string }{
 		"a value out of range":          {"axes: {method: [kimi_length], optimizer.learning_rate: [5]}", "sweep arm kimi_length-learning_rate5: optimizer.learning_rate: 5 is out of range"},
-		"a strategy that cannot":        {"axes: {method: [brpo]}\nbase: {presets: [quickstart], set: {rollout.strategy: single}}", "brpo needs scores at budgets"},
+		"a strategy that cannot":        {"axes: {method: [brpo]}\nbase: {presets: [quickstart], set: {rollout.strategy: single}}", "brpo needs budget_scores"},
 		"two arms of one name":          {"axes: {method: [{name: a, method: kimi_length}, {name: a, method: dler}]}", "two entries have this name"},
 		"a rung that nothing evaluates": {"base: {presets: [quickstart]}\nsearch: {kind: halving, rungs: [7]}", "nothing is evaluated after step 7"},
 		"a rung after the end":          {"base: {presets: [quickstart]}\nsearch: {kind: halving, rungs: [40]}", "40 is not before the last step"},
