@@ -29,8 +29,9 @@ type Result struct {
 	Accuracy Estimate `json:"accuracy_change"` // of the paired, in points of share
 	Tokens   Estimate `json:"tokens_change"`   // relative, of the paired
 	Flips    Flips    `json:"flips"`
-	// P is the two-sided exact probability of flips so unequal were both sides equally good
-	// (McNemar's test, binomial form).
+	// P is the two-sided exact probability of so many more problems going one way than the other, were
+	// both sides equally good (McNemar's test, binomial form). It counts problems by the balance of
+	// their flips, not responses: the same problem drawn nine times says one thing.
 	P     float64 `json:"p_value"`
 	Curve []Step  `json:"curve"` // evaluations after the same step
 	// Lost and Gained are examples, first those that got shorter, by how much they did.
@@ -160,7 +161,7 @@ func (r *Result) pair(a, b *loaded) {
 	}
 	r.OnlyB = len(b.rows) - common
 	r.Paired = len(pairs)
-	r.P = mcnemar(r.Flips.Lost, r.Flips.Gained)
+	r.P = mcnemar(balance(pairs))
 	r.Accuracy, r.Tokens = bootstrap(pairs)
 }
 
@@ -172,6 +173,23 @@ func shortest(flips []Flip, n int) []Flip {
 		return cmp.Or(cmp.Compare(a.B.Tokens-a.A.Tokens, b.B.Tokens-b.A.Tokens), cmp.Compare(a.Problem, b.Problem), cmp.Compare(a.at.nth, b.at.nth))
 	})
 	return flips[:min(len(flips), n)]
+}
+
+// balance counts the problems that lost and that gained right answers.
+func balance(pairs []pair) (lost, gained int) {
+	net := map[string]int{}
+	for _, p := range pairs {
+		net[p.problem] += p.change()
+	}
+	for _, n := range net {
+		switch {
+		case n < 0:
+			lost++
+		case n > 0:
+			gained++
+		}
+	}
+	return lost, gained
 }
 
 // mcnemar is the exact two-sided test of lost against gained flips.
@@ -193,6 +211,17 @@ type pair struct {
 	tokensA, tokensB float64
 }
 
+// change is 1 where the pair became right, -1 where it became wrong.
+func (p pair) change() int {
+	switch {
+	case p.rightB && !p.rightA:
+		return 1
+	case p.rightA && !p.rightB:
+		return -1
+	}
+	return 0
+}
+
 // Resamples of the bootstrap.
 const Resamples = 2000
 
@@ -209,16 +238,9 @@ func bootstrap(pairs []pair) (accuracy, tokens Estimate) {
 			by[p.problem] = i
 			problems = append(problems, sums{})
 		}
-		change := 0.0
-		switch {
-		case p.rightB && !p.rightA:
-			change = 1
-		case p.rightA && !p.rightB:
-			change = -1
-		}
 		for _, s := range []*sums{&problems[i], &all} {
 			s.n++
-			s.change += change
+			s.change += float64(p.change())
 			s.a += p.tokensA
 			s.b += p.tokensB
 		}

@@ -157,6 +157,21 @@ func TestMcNemarIsTheBinomialTest(t *testing.T) {
 	}
 }
 
+func TestAProblemDrawnAgainAndAgainIsOneProblem(t *testing.T) {
+	var before, after []answer
+	for range 9 {
+		before, after = append(before, answer{"p", traces.Wrong, 9}), append(after, answer{"p", traces.Right, 9})
+	}
+	run := write(t, "grpo", map[int64][]answer{0: before, 20: after})
+	got, err := Compare(greedy(run, First), greedy(run, Last), 0)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if got.Flips.Gained != 9 || got.P != 1 {
+		t.Errorf("%d flips of one problem, p = %g; want 9 and 1", got.Flips.Gained, got.P)
+	}
+}
+
 // The interval is meant to hold the true change 95 times in 100.
 func TestTheIntervalHoldsTheTrueChangeAsOftenAsItSays(t *testing.T) {
 	runs := 300

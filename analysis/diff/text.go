@@ -49,13 +49,13 @@ func (r *Result) verdict() string {
 		return "no verdict changed"
 	}
 	if r.P >= 0.05 {
-		return fmt.Sprintf("so many flips each way are what chance does (p = %.2g): the two are not distinguishable in accuracy", r.P)
+		return fmt.Sprintf("by problem, flips as unequal as these are what chance does (p = %.2g): the two are not distinguishable in accuracy", r.P)
 	}
 	better := "B"
 	if r.Flips.Lost > r.Flips.Gained {
 		better = "A"
 	}
-	return fmt.Sprintf("the flips favour %s by more than chance (p = %.2g)", better, r.P)
+	return fmt.Sprintf("by problem, the flips favour %s by more than chance (p = %.2g)", better, r.P)
 }
 
 func orNone(s string) string {
