@@ -14,18 +14,17 @@ import (
 // thoughts is an engine whose policy thinks in segments of the given lengths, each ended by the end
 // of thinking, and answers 7. What it has said follows from the prefix: a wait begins the next segment.
 func thoughts(lengths ...int) *Env {
-	s := &script{texts: map[int]string{}}
-	env := testEnv(s)
-	env.Sampler = thinker{script: s, lengths: lengths}
+	env := testEnv(nil)
+	env.Sampler = &thinker{lengths: lengths}
 	return env
 }
 
 type thinker struct {
-	*script
+	script  // for what a Sampler has besides
 	lengths []int
 }
 
-func (e thinker) Sample(c context.Context, r engine.SampleRequest) (engine.SampleResult, error) {
+func (e *thinker) Sample(c context.Context, r engine.SampleRequest) (engine.SampleResult, error) {
 	var text string
 	if slices.Contains(r.Prefix, ids("</think>")[0]) {
 		text = "7 <eos>"
@@ -42,11 +41,12 @@ func (e thinker) Sample(c context.Context, r engine.SampleRequest) (engine.Sampl
 		}
 		text = strings.Repeat("b ", max(n, 0)) + "</think> 7 <eos>"
 	}
+	// A script of this call's own: samples go on side by side.
+	said := &script{texts: map[int]string{}, inserted: func(prefix []int32) int { return len(prefix) }}
 	for i := range r.N {
-		e.texts[r.First+i] = text
+		said.texts[r.First+i] = text
 	}
-	e.inserted = func(prefix []int32) int { return len(prefix) }
-	return e.script.Sample(c, r)
+	return said.Sample(c, r)
 }
 
 // The vector of reference part 3.6: budget 100, ignore 2, segments of 30, 40 and 50.
