@@ -4,7 +4,7 @@
 // traces and nothing else, so a log gives the same numbers years later.
 //
 // Intervals are percentile intervals of a seeded bootstrap over problems (Efron 1979): responses to
-// one problem are not independent. A response without a score counts in no accuracy and is shown
+// one problem are not independent, and a problem that was drawn twice is still one problem. A response without a score counts in no accuracy and is shown
 // apart; a failed one counts in nothing.
 //
 // In votes all right answers are one class, since the grader has said that they equal the gold answer;

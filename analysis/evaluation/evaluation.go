@@ -93,8 +93,9 @@ type Words struct {
 	Reflecting float64            `json:"reflection_ratio"` // responses with at least one reflection marker
 }
 
-// problem gathers the responses to one problem.
+// problem gathers the responses to one drawing of a problem.
 type problem struct {
+	name          string
 	level         int32
 	scored, right int
 	n             int
@@ -122,7 +123,7 @@ func Summarize(rows []traces.Trace, o Options) (*Report, error) {
 		t := &rows[i]
 		p := byGroup[t.Group]
 		if p == nil {
-			p = &problem{level: t.Level}
+			p = &problem{name: t.Problem, level: t.Level}
 			byGroup[t.Group], classes[t.Group] = p, map[string]int{}
 			order = append(order, p)
 		}
@@ -183,9 +184,9 @@ func Summarize(rows []traces.Trace, o Options) (*Report, error) {
 	if r.Problems == 0 {
 		return nil, errors.New("no response has a score: nothing can be said of the policy")
 	}
-	b := newBootstrap(len(problems))
-	r.Accuracy = b.ratio(problems, func(p *problem) (float64, float64) { return p.accuracy(), 1 })
-	r.Tokens = b.ratio(problems, func(p *problem) (float64, float64) { return p.tokens, float64(p.n) })
+	b := newBootstrap(problems)
+	r.Accuracy = b.mean(func(i int) float64 { return problems[i].accuracy() })
+	r.Tokens = b.ratio(func(i int) (float64, float64) { return problems[i].tokens, float64(problems[i].n) })
 	r.TokensRight, r.TokensWrong = mean(right), mean(wrong)
 	slices.Sort(lengths)
 	r.TokensP50, r.TokensP90 = lengths[len(lengths)/2], lengths[min(len(lengths)*9/10, len(lengths)-1)]
@@ -275,7 +276,7 @@ func (r *Report) votes(problems []*problem, o Options, b *bootstrap) {
 			v.majority, v.filtered = p.vote(k, width, buckets, random)
 		}
 		at := func(f func(*atK) float64) Estimate {
-			return b.mean(len(values), func(i int) float64 { return f(&values[i]) })
+			return b.mean(func(i int) float64 { return f(&values[i]) })
 		}
 		r.At = append(r.At, AtK{
 			K:        k,
@@ -316,7 +317,8 @@ func (r *Report) budgetCurve(problems []*problem, budgets []int32, b *bootstrap)
 	var curve []metrics.BudgetPoint
 	var scores []float64
 	for i, tokens := range budgets {
-		e := b.ratio(problems, func(p *problem) (float64, float64) {
+		e := b.ratio(func(unit int) (float64, float64) {
+			p := problems[unit]
 			if p.budgeted == 0 {
 				return 0, 0
 			}
@@ -339,10 +341,10 @@ func (r *Report) levels(problems []*problem) {
 	}
 	r.Levels = []Level{}
 	for level, list := range by {
-		b := newBootstrap(len(list))
+		b := newBootstrap(list)
 		r.Levels = append(r.Levels, Level{level, len(list),
-			b.ratio(list, func(p *problem) (float64, float64) { return p.accuracy(), 1 }),
-			b.ratio(list, func(p *problem) (float64, float64) { return p.tokens, float64(p.n) }),
+			b.mean(func(i int) float64 { return list[i].accuracy() }),
+			b.ratio(func(i int) (float64, float64) { return list[i].tokens, float64(list[i].n) }),
 		})
 	}
 	slices.SortFunc(r.Levels, func(a, b Level) int { return cmp.Compare(a.Level, b.Level) })

@@ -18,7 +18,7 @@ import (
 // trace is one judged response.
 func trace(group string, sample int, verdict traces.Verdict, answer string, tokens int32) traces.Trace {
 	return traces.Trace{
-		Group: group, ID: fmt.Sprintf("%s/%d", group, sample), Sample: int32(sample), Level: 1, Verdict: verdict, Extracted: answer, LengthTokens: tokens,
+		Group: group, Problem: group, ID: fmt.Sprintf("%s/%d", group, sample), Sample: int32(sample), Level: 1, Verdict: verdict, Extracted: answer, LengthTokens: tokens,
 		Finish: traces.FinishStop, Status: traces.Evaluated, Text: "wait it is " + answer, CompletionPrice: float64(tokens) / 1000,
 	}
 }
@@ -140,6 +140,31 @@ func TestTheOrderOfProblemsDoesNotMatter(t *testing.T) {
 			}
 		}
 	})
+}
+
+func TestAProblemDrawnTwiceWidensTheIntervals(t *testing.T) {
+	evaluate := func(name func(i int) string) [2]float64 {
+		var all []traces.Trace
+		for i := range 200 {
+			v := traces.Wrong
+			if i/2%2 == 0 {
+				v = traces.Right
+			}
+			x := trace(fmt.Sprint("g", i), 0, v, "1", 10)
+			x.Problem = name(i)
+			all = append(all, x)
+		}
+		r, err := Summarize(all, Options{})
+		if err != nil {
+			t.Fatal(err)
+		}
+		return r.Accuracy.Interval
+	}
+	once := evaluate(func(i int) string { return fmt.Sprint(i) })
+	twice := evaluate(func(i int) string { return fmt.Sprint(i / 2) })
+	if ratio := (twice[1] - twice[0]) / (once[1] - once[0]); ratio < 1.25 || ratio > 1.6 { // √2
+		t.Errorf("%v with 200 problems, %v with 100 drawn twice", once, twice)
+	}
 }
 
 // Coverage: problems differ in difficulty and have four dependent responses each.
