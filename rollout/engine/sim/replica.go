@@ -4,6 +4,7 @@ import (
 	"container/heap"
 	"math"
 	"math/rand/v2"
+	"slices"
 )
 
 // Job is one sequence on a replica. The fields above the line are the caller's; those below are the
@@ -163,6 +164,9 @@ func (r *Replica) leave(j *Job) {
 	r.cached -= j.Prompt + j.Drawn
 	heap.Remove(&r.running, j.at)
 	j.at = -1
+	if j.First == 0 { // it left before its first token, and is its owner's now
+		r.fresh = slices.DeleteFunc(r.fresh, func(x *Job) bool { return x == j })
+	}
 }
 
 // Next is when something happens next, if nothing is submitted before: a sequence ends, a slot is

@@ -109,6 +109,22 @@ func TestAFullCachePreemptsAndReadsAnew(t *testing.T) {
 	}
 }
 
+func TestAJobThatLeftIsNotWrittenToAnyMore(t *testing.T) {
+	r := NewReplica(Speed{Step: 1}, Limits{}, Faults{}, 1)
+	gone, stays := &Job{Prompt: 1, Length: 9}, &Job{Prompt: 1, Length: 9}
+	for _, j := range []*Job{gone, stays} {
+		if _, ok := r.Submit(0, j); !ok {
+			t.Fatal("refused")
+		}
+	}
+	r.Abort(0.5, gone)
+	left := *gone
+	r.Advance(100)
+	if *gone != left || stays.First == 0 {
+		t.Errorf("got %+v, was %+v when it left; the other one %+v", *gone, left, *stays)
+	}
+}
+
 func TestLengthsHaveTheirQuantiles(t *testing.T) {
 	for _, l := range []Lengths{Fixed(7), LogNormal{500, 0.8}, Geometric{40}, Empirical{"x", []int{1, 5, 5, 9}}} {
 		last, sum := 0, 0.0
