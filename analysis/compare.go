@@ -10,6 +10,8 @@ import (
 	"strings"
 
 	"go.yaml.in/yaml/v3"
+
+	"pith/analysis/stats"
 )
 
 // Comparison sets groups of runs side by side. A group is runs that differ in nothing but seed and
@@ -248,11 +250,11 @@ func flatten(into map[string]string, path string, v any) {
 }
 
 func (c *Comparison) markFrontier() {
-	var points []PlanePoint
+	var points []stats.Point
 	for _, g := range c.Groups {
-		points = append(points, PlanePoint{Tokens: g.Sampled.Tokens.Mean, Accuracy: g.Sampled.Accuracy.Mean})
+		points = append(points, stats.Point{Tokens: g.Sampled.Tokens.Mean, Accuracy: g.Sampled.Accuracy.Mean})
 	}
-	for _, i := range Frontier(points) {
+	for _, i := range stats.Front(points) {
 		c.Groups[i].Sampled.OnFrontier = true
 	}
 	points = points[:0]
@@ -260,10 +262,10 @@ func (c *Comparison) markFrontier() {
 	for i, g := range c.Groups {
 		if g.Greedy != nil {
 			greedyGroups = append(greedyGroups, i)
-			points = append(points, PlanePoint{Tokens: g.Greedy.Tokens.Mean, Accuracy: g.Greedy.Accuracy.Mean})
+			points = append(points, stats.Point{Tokens: g.Greedy.Tokens.Mean, Accuracy: g.Greedy.Accuracy.Mean})
 		}
 	}
-	for _, i := range Frontier(points) {
+	for _, i := range stats.Front(points) {
 		c.Groups[greedyGroups[i]].Greedy.OnFrontier = true
 	}
 }

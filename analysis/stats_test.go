@@ -112,33 +112,6 @@ func TestBootstrapOfTooLittleKnowsNothing(t *testing.T) {
 	}
 }
 
-func TestFrontierMatchesVector(t *testing.T) {
-	points := []PlanePoint{{100, .5}, {200, .6}, {200, .55}, {300, .6}, {400, .8}, {100, .5}}
-	if diff := cmp.Diff([]int{0, 1, 4}, Frontier(points)); diff != "" {
-		t.Error(diff)
-	}
-}
-
-func TestFrontierHoldsExactlyWhatNothingDominates(t *testing.T) {
-	rapid.Check(t, func(t *rapid.T) {
-		n := rapid.IntRange(0, 12).Draw(t, "n")
-		points := make([]PlanePoint, n)
-		for i := range points {
-			points[i] = PlanePoint{float64(rapid.IntRange(0, 6).Draw(t, "tokens")), float64(rapid.IntRange(0, 6).Draw(t, "accuracy"))}
-		}
-		kept := Frontier(points)
-		for i, p := range points {
-			dominated := slices.ContainsFunc(points, func(o PlanePoint) bool {
-				return o.Tokens <= p.Tokens && o.Accuracy >= p.Accuracy && o != p
-			})
-			first := slices.Index(points, p) == i
-			if want := !dominated && first; slices.Contains(kept, i) != want {
-				t.Fatalf("point %d %v of %v: kept %v", i, p, points, !want)
-			}
-		}
-	})
-}
-
 func TestQuantilesInterpolate(t *testing.T) {
 	for q, want := range map[float64]float64{0: 1, .5: 2.5, 1: 4, .25: 1.75} {
 		if got := quantile([]float64{1, 2, 3, 4}, q); got != want {
