@@ -243,36 +243,10 @@ func (e *Engine) Score(context.Context, engine.PolicyRef, [][]int32) ([][]float3
 
 // Stats is one snapshot, of this server. Counters need llama-server's --metrics.
 func (e *Engine) Stats(ctx context.Context) ([]engine.Stats, error) {
-	s := e.client.Own()
-	err := e.client.Do(ctx, wire.Request{Op: "stats", Path: "/health", Limit: e.o.ControlTimeout}, nil)
-	s.Healthy = err == nil
-	if err != nil {
-		if ctx.Err() != nil || e.client.Closed("stats") != nil {
-			return nil, err
-		}
-		return []engine.Stats{s}, nil
-	}
-	err = e.client.Do(ctx, wire.Request{Op: "stats", Path: "/metrics", Limit: e.o.ControlTimeout}, func(body []byte) error {
-		m := wire.ParseMetrics(body)
-		s.Raw = m.Sum
-		if v, ok := m.First("llamacpp:requests_processing"); ok {
-			s.Running = int(v)
-		}
-		if v, ok := m.First("llamacpp:requests_deferred"); ok {
-			s.Waiting = int(v)
-		}
-		if v, ok := m.First("llamacpp:prompt_tokens_total"); ok {
-			s.PromptTokens = int64(v)
-		}
-		if v, ok := m.First("llamacpp:tokens_predicted_total"); ok {
-			s.OutputTokens = int64(v)
-		}
-		return nil
+	return e.client.Stats(ctx, wire.MetricNames{
+		Running: []string{"llamacpp:requests_processing"}, Waiting: []string{"llamacpp:requests_deferred"},
+		Prompt: []string{"llamacpp:prompt_tokens_total"}, Output: []string{"llamacpp:tokens_predicted_total"},
 	})
-	if err != nil && ctx.Err() != nil {
-		return nil, err
-	}
-	return []engine.Stats{s}, nil
 }
 
 // Live is the one policy that the server was started with.

@@ -6,7 +6,6 @@ import (
 	"math"
 	"slices"
 	"strings"
-	"sync"
 	"time"
 
 	"pith/rollout/engine"
@@ -358,28 +357,18 @@ func (e *Engine) Score(ctx context.Context, ref engine.PolicyRef, tokens [][]int
 	case !has.exact:
 		return fail(wire.Missing(op, "this server returns no token ids"))
 	}
-	for i, seq := range tokens {
-		if err := wire.CheckIDs(op, seq, e.o.Vocab); err != nil {
-			return fail(err)
-		}
-		if has.maxContext > 0 && len(seq) >= has.maxContext {
-			return fail(wire.Refused(op, "sequence %d has %d tokens; at most %d can be scored in a context of %d", i, len(seq), has.maxContext-1, has.maxContext))
-		}
+	if err := wire.CheckScored(op, tokens, has.maxContext, e.o.Vocab); err != nil {
+		return fail(err)
 	}
 	name, err := e.resolve(ctx, op, has, ref)
 	if err != nil {
 		return fail(err)
 	}
-	out, errs := make([][]float32, len(tokens)), make([]error, len(tokens))
-	var wg sync.WaitGroup
-	for i := range tokens {
-		wg.Go(func() { out[i], errs[i] = e.score(ctx, fmt.Sprintf("%s of sequence %d", op, i), has, name, tokens[i]) })
-	}
-	wg.Wait()
-	for _, err := range errs {
-		if err != nil {
-			return fail(err)
-		}
+	out, err := wire.ScoreEach(op, tokens, func(op string, tokens []int32) ([]float32, error) {
+		return e.score(ctx, op, has, name, tokens)
+	})
+	if err != nil {
+		return fail(err)
 	}
 	return out, engine.LogprobRaw, nil
 }

@@ -289,35 +289,9 @@ func (e *Engine) measure(ctx context.Context, has *features) error {
 
 // Stats is one snapshot, of this server. Counters need SGLang's --enable-metrics.
 func (e *Engine) Stats(ctx context.Context) ([]engine.Stats, error) {
-	s := e.client.Own()
-	err := e.client.Do(ctx, wire.Request{Op: "stats", Path: "/health", Limit: e.o.ControlTimeout}, nil)
-	s.Healthy = err == nil
-	if err != nil {
-		if ctx.Err() != nil || e.client.Closed("stats") != nil {
-			return nil, err
-		}
-		return []engine.Stats{s}, nil
-	}
-	err = e.client.Do(ctx, wire.Request{Op: "stats", Path: "/metrics", Limit: e.o.ControlTimeout}, func(body []byte) error {
-		m := wire.ParseMetrics(body)
-		s.Raw = m.Sum
-		if v, ok := m.First("sglang:num_running_reqs"); ok {
-			s.Running = int(v)
-		}
-		if v, ok := m.First("sglang:num_queue_reqs"); ok {
-			s.Waiting = int(v)
-		}
-		if v, ok := m.First("sglang:prompt_tokens_total"); ok {
-			s.PromptTokens = int64(v)
-		}
-		if v, ok := m.First("sglang:generation_tokens_total"); ok {
-			s.OutputTokens = int64(v)
-		}
-		s.CacheUse = m.Most["sglang:token_usage"]
-		return nil
+	return e.client.Stats(ctx, wire.MetricNames{
+		Running: []string{"sglang:num_running_reqs"}, Waiting: []string{"sglang:num_queue_reqs"},
+		Prompt: []string{"sglang:prompt_tokens_total"}, Output: []string{"sglang:generation_tokens_total"},
+		CacheUse: []string{"sglang:token_usage"},
 	})
-	if err != nil && ctx.Err() != nil {
-		return nil, err
-	}
-	return []engine.Stats{s}, nil
 }

@@ -36,11 +36,8 @@ func (e *Engine) Accepts() []engine.ArtifactKind {
 func (e *Engine) Publish(ctx context.Context, a engine.Artifact) (engine.PolicyRef, error) {
 	op := fmt.Sprintf("publish %q", a.Policy.ID)
 	none := engine.PolicyRef{}
-	switch {
-	case a.Policy.ID == "":
-		return none, wire.Refused(op, "the policy has no id")
-	case a.Path == "":
-		return none, wire.Refused(op, "the artifact has no directory")
+	if err := wire.CheckArtifact(op, a); err != nil {
+		return none, err
 	}
 	has, err := e.connect(ctx)
 	if err != nil {

@@ -129,44 +129,12 @@ func (e *Engine) Version(ctx context.Context) (string, error) {
 
 // Stats is one snapshot, of this server.
 func (e *Engine) Stats(ctx context.Context) ([]engine.Stats, error) {
-	s := e.client.Own()
-	err := e.client.Do(ctx, wire.Request{Op: "stats", Path: "/health", Limit: e.o.ControlTimeout}, nil)
-	s.Healthy = err == nil
-	if err != nil {
-		if ctx.Err() != nil || e.client.Closed("stats") != nil {
-			return nil, err
-		}
-		return []engine.Stats{s}, nil
-	}
-	err = e.client.Do(ctx, wire.Request{Op: "stats", Path: "/metrics", Limit: e.o.ControlTimeout}, func(body []byte) error {
-		m := wire.ParseMetrics(body)
-		s.Raw = m.Sum
-		number := func(into *int, names ...string) {
-			if v, ok := m.First(names...); ok {
-				*into = int(v)
-			}
-		}
-		count := func(into *int64, names ...string) {
-			if v, ok := m.First(names...); ok {
-				*into = int64(v)
-			}
-		}
-		number(&s.Running, "vllm:num_requests_running")
-		number(&s.Waiting, "vllm:num_requests_waiting")
-		count(&s.PromptTokens, "vllm:prompt_tokens_total", "vllm:prompt_tokens")
-		count(&s.OutputTokens, "vllm:generation_tokens_total", "vllm:generation_tokens")
-		for _, name := range []string{"vllm:kv_cache_usage_perc", "vllm:gpu_cache_usage_perc"} {
-			if v, ok := m.Most[name]; ok {
-				s.CacheUse = v
-				break
-			}
-		}
-		return nil
+	return e.client.Stats(ctx, wire.MetricNames{
+		Running: []string{"vllm:num_requests_running"}, Waiting: []string{"vllm:num_requests_waiting"},
+		Prompt:   []string{"vllm:prompt_tokens_total", "vllm:prompt_tokens"},
+		Output:   []string{"vllm:generation_tokens_total", "vllm:generation_tokens"},
+		CacheUse: []string{"vllm:kv_cache_usage_perc", "vllm:gpu_cache_usage_perc"},
 	})
-	if err != nil && ctx.Err() != nil {
-		return nil, err
-	}
-	return []engine.Stats{s}, nil
 }
 
 // wait is a bound on calls that change nothing.
