@@ -30,12 +30,10 @@ type watchdog struct {
 	moved   map[string]float64 // Σ |term - its mean in the group| over trained traces
 	changes float64
 	group   string
-	rows    []memberTerms
+	rows    [][]traces.Term // of the group's trained traces so far
 }
 
 type spread struct{ low, high float64 }
-
-type memberTerms struct{ terms []traces.Term }
 
 func newWatchdog(d *runData) *watchdog {
 	return &watchdog{
@@ -68,21 +66,18 @@ func (w *watchdog) Observe(b *traces.Batch) {
 			w.closeGroup()
 			w.group = t.Group
 		}
-		w.rows = append(w.rows, memberTerms{slices.Clone(t.Terms)})
+		w.rows = append(w.rows, slices.Clone(t.Terms))
 	}
 }
 
-// response splits a text at the end of thinking. One that was cut off before it is all thinking.
+// response splits a text at the end of thinking. One that was cut off before it is all thinking, and
+// so is one of data without thinking: the whole response is the reasoning.
 func (w *watchdog) response(t *traces.Trace) hacking.Response {
 	x := hacking.Response{Prompt: t.PromptText, Final: t.Extracted, NoThink: w.asked && t.Mode != "think" && t.Mode != ""}
 	think, answer, ended := strings.Cut(t.Text, w.endThink)
-	switch {
-	case ended:
-		x.Think, x.Answer = think, answer
-	case t.Mode != "":
-		x.Think = t.Text
-	default: // data without thinking: the whole response is the reasoning
-		x.Think = t.Text
+	x.Think = think
+	if ended {
+		x.Answer = answer
 	}
 	for _, c := range t.ToolCalls {
 		x.ToolArgs = append(x.ToolArgs, c.Arguments)
@@ -107,13 +102,13 @@ func (w *watchdog) spread(name string, step int64, value float64) {
 func (w *watchdog) closeGroup() {
 	if len(w.rows) > 1 {
 		means := map[string]float64{}
-		for _, m := range w.rows {
-			for _, t := range m.terms {
+		for _, terms := range w.rows {
+			for _, t := range terms {
 				means[t.Name] += t.Value / float64(len(w.rows))
 			}
 		}
-		for _, m := range w.rows {
-			for _, t := range m.terms {
+		for _, terms := range w.rows {
+			for _, t := range terms {
 				d := math.Abs(t.Value - means[t.Name])
 				w.moved[t.Name] += d
 				w.changes += d

@@ -135,7 +135,8 @@ var scripts = []*unicode.RangeTable{
 	unicode.Hebrew, unicode.Thai, unicode.Hiragana, unicode.Katakana,
 }
 
-// greek letters are mathematics in any language.
+// scriptOf numbers the script of a letter. Greek ones count as Latin: they are mathematics in any
+// language.
 func scriptOf(c rune) int {
 	if c < unicode.MaxASCII || unicode.Is(unicode.Greek, c) {
 		return 0
