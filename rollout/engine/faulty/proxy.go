@@ -1,6 +1,7 @@
 package faulty
 
 import (
+	"bytes"
 	"context"
 	"errors"
 	"fmt"
@@ -168,14 +169,18 @@ func (p *Proxy) away(r *http.Request) {
 	}
 }
 
-// forward asks the upstream.
+// forward asks the upstream. The request's body is read first: an answer that begins while the
+// transport still looks for its end would have the server close it, and break the connection.
 func (p *Proxy) forward(r *http.Request) (*http.Response, error) {
-	req, err := http.NewRequestWithContext(r.Context(), r.Method, p.upstream+r.URL.RequestURI(), r.Body)
+	body, err := io.ReadAll(r.Body)
+	if err != nil {
+		return nil, err
+	}
+	req, err := http.NewRequestWithContext(r.Context(), r.Method, p.upstream+r.URL.RequestURI(), bytes.NewReader(body))
 	if err != nil {
 		return nil, err
 	}
 	req.Header = r.Header.Clone()
-	req.ContentLength = r.ContentLength
 	return p.client.Do(req)
 }
 
